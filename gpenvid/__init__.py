@@ -1,0 +1,1 @@
+"""gpenvid: restore faces in video."""

@@ -1,0 +1,60 @@
+"""Typed errors. Every one is a sentence a user can act on, and carries the exit code of its kind."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line, by kind of failure."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    INPUT = 3
+    WEIGHTS = 4
+    INTERRUPTED = 130
+
+
+class GpenvidError(Exception):
+    """Base of all errors gpenvid raises on purpose.
+
+    Args:
+        message: what is wrong, in one line, naming the file or option.
+        remedy: what the user can do about it, in one line.
+    """
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message}: {remedy}" if remedy else message)
+        self.message = message
+        self.remedy = remedy
+
+
+class UsageError(GpenvidError):
+    """An option or a combination of options makes no sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(GpenvidError):
+    """The source cannot be read, or the destination cannot be written."""
+
+    exit_code = ExitCode.INPUT
+
+
+class WeightsError(GpenvidError):
+    """A weight file is missing, damaged, unsafe or of another kind than asked for."""
+
+    exit_code = ExitCode.WEIGHTS
+
+
+class UnsupportedDtypeError(UsageError):
+    """A model was asked to run in a number format its card does not list."""
+
+
+class Interrupted(GpenvidError):
+    """The user stopped the job (SIGINT or SIGTERM)."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -1,0 +1,1 @@
+"""Who is where, when: detection, tracking, smoothing, alignment. Knows nothing of files or restorers."""
