@@ -1,0 +1,1 @@
+"""Training and evaluation of the built-in models. See README.md beside this file."""

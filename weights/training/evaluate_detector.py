@@ -1,0 +1,187 @@
+"""Measure the built-in detector on the test clips: `python -m weights.training.evaluate_detector`.
+
+The teacher's faces are the reference. On frames scaled to 640 pixels, a face it finds at 0.9 or more and at least 40 pixels
+wide has to be found; finding one of its other faces (from 0.3) is neither right nor wrong; anything else is a false face.
+A face is found if the boxes overlap by 0.4 or more. Landmark errors are means over the five points, in percent of the eye distance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from gpenvid.faces.builtin import BuiltinDetector
+from gpenvid.faces.builtin_net import detector_from_state_dict
+from gpenvid.faces.detector import Detector
+from gpenvid.faces.nms import box_overlap
+from gpenvid.geometry import Face
+from weights.training.data import SHARED, WEIGHTS, Image, fit, video_frames, write_image
+from weights.training.teacher import load_teacher
+
+LONGER = 640
+WIDEST_IGNORED = 40.0
+SURE, POSSIBLE = 0.9, 0.3
+SAME = 0.4
+
+Reference = list[tuple[Image, list[Face]]]
+"""Frames at 640 pixels, each with the teacher's faces."""
+
+
+@dataclass
+class Figures:
+    """Counts over some frames."""
+
+    frames: int = 0
+    wanted: int = 0
+    found: int = 0
+    false: int = 0
+    errors: list[float] = field(default_factory=list)
+
+    def add(self, other: Figures) -> None:
+        """Count another clip's frames in."""
+        self.frames += other.frames
+        self.wanted += other.wanted
+        self.found += other.found
+        self.false += other.false
+        self.errors += other.errors
+
+    @property
+    def recall(self) -> float:
+        """Found of the wanted faces."""
+        return self.found / self.wanted if self.wanted else float("nan")
+
+    @property
+    def false_per_hundred(self) -> float:
+        """False faces per 100 frames."""
+        return 100 * self.false / max(1, self.frames)
+
+    @property
+    def landmark_error(self) -> float:
+        """Mean landmark error over the found faces, as a part of the eye distance."""
+        return float(np.mean(self.errors)) if self.errors else float("nan")
+
+    def row(self, name: str) -> str:
+        """A line of the table."""
+        counts = f"{self.frames} | {self.wanted} | {self.recall:.3f}"
+        return f"| {name} | {counts} | {self.false_per_hundred:.2f} | {100 * self.landmark_error:.1f}% |"
+
+
+HEADER = "| clip | frames | faces | recall | false per 100 frames | landmark error |\n|---|---|---|---|---|---|"
+
+
+def reference_of(detector: Detector, frames: Iterable[Image]) -> Reference:
+    """Scale frames and let the teacher label them."""
+    scaled = (fit(frame, LONGER) for frame in frames)
+    return [(image, detector.detect([image])[0]) for image in scaled]
+
+
+def compare(found: Sequence[Face], reference: Sequence[Face]) -> Figures:
+    """Judge one frame's faces."""
+    figures = Figures(frames=1)
+    boxes = np.array([f.box for f in found], np.float32).reshape(-1, 4)
+    others = np.array([f.box for f in reference], np.float32).reshape(-1, 4)
+    overlap = box_overlap(boxes, others)
+    for index, face in enumerate(reference):
+        if face.score < SURE or face.box[2] - face.box[0] < WIDEST_IGNORED:
+            continue
+        figures.wanted += 1
+        if len(found) and overlap[:, index].max() >= SAME:
+            figures.found += 1
+            points = found[int(overlap[:, index].argmax())].landmarks
+            figures.errors.append(float(np.hypot(*(points - face.landmarks).T).mean() / face.eye_distance))
+    figures.false = sum(not len(reference) or float(row.max()) < SAME for row in overlap)
+    return figures
+
+
+def measure(detector: Detector, reference: Reference) -> Figures:
+    """Run the detector over labelled frames."""
+    total = Figures()
+    for image, faces in reference:
+        total.add(compare(detector.detect([image])[0], faces))
+    return total
+
+
+def latency(detector: Detector, repeats: int = 40) -> float:
+    """Median time in milliseconds of one 640x360 picture."""
+    image = np.random.default_rng(0).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        detector.detect([image])
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def draw(image: Image, found: Sequence[Face], reference: Sequence[Face]) -> Image:
+    """The picture with the teacher's faces in white and ours in green."""
+    out = image.copy()
+    for faces, colour in ((reference, (255, 255, 255)), (found, (0, 255, 0))):
+        for face in faces:
+            x0, y0, x1, y1 = (int(v) for v in face.box)
+            cv2.rectangle(out, (x0, y0), (x1, y1), colour, 1)
+            for x, y in face.landmarks:
+                cv2.circle(out, (int(x), int(y)), 2, colour, -1)
+    return out
+
+
+def sheet(detector: Detector, references: Sequence[Reference], most: int = 3) -> Image:
+    """A contact sheet: per clip the frames that went worst."""
+    tiles = []
+    for reference in references:
+        judged = []
+        for index, (image, faces) in enumerate(reference):
+            found = detector.detect([image])[0]
+            figures = compare(found, faces)
+            judged.append((figures.wanted - figures.found + figures.false + sum(figures.errors), index, draw(image, found, faces)))
+        for _, _, picture in sorted(judged, key=lambda j: (-j[0], j[1]))[:most]:
+            tile = np.zeros((400, 400, 3), np.uint8)
+            small = fit(picture, 400)
+            tile[: small.shape[0], : small.shape[1]] = small
+            tiles.append(tile)
+    columns = 6
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    return np.concatenate([np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)])
+
+
+def load_detector(path: Path, threshold: float | None = None) -> BuiltinDetector:
+    """The built-in detector from a safetensors file."""
+    net = detector_from_state_dict(load_file(path))
+    return BuiltinDetector(net) if threshold is None else BuiltinDetector(net, threshold=threshold)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS / "face-det.safetensors")
+    parser.add_argument("--threshold", type=float, nargs="*", default=[None])
+    parser.add_argument("--every", type=int, default=1, help="look at each n-th frame only")
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of the worst frames here")
+    options = parser.parse_args()
+    teacher = load_teacher(POSSIBLE)
+    clips = sorted((SHARED / "media" / "clips").iterdir())
+    references = [reference_of(teacher, video_frames(path, options.every)) for path in clips]
+    for threshold in options.threshold:
+        detector = load_detector(options.weights, threshold)
+        print(f"\nthreshold {detector.threshold}\n{HEADER}")
+        total = Figures()
+        for path, reference in zip(clips, references, strict=True):
+            figures = measure(detector, reference)
+            total.add(figures)
+            print(figures.row(path.stem), flush=True)
+        print(total.row("**all**"))
+    print(f"\n640x360: {latency(detector):.1f} ms on {torch.get_num_threads()} threads; {options.weights.stat().st_size} bytes")
+    if options.sheet:
+        write_image(options.sheet, sheet(detector, references))
+
+
+if __name__ == "__main__":
+    main()
