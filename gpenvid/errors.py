@@ -54,7 +54,7 @@ class UnsupportedDtypeError(UsageError):
     """A model was asked to run in a number format its card does not list."""
 
 
-class Interrupted(GpenvidError):
+class StoppedError(GpenvidError):
     """The user stopped the job (SIGINT or SIGTERM)."""
 
     exit_code = ExitCode.INTERRUPTED

@@ -45,7 +45,7 @@ class RetinaFaceDetector:
 
     def __init__(self, net: RetinaFaceNet, *, threshold: float = 0.5, overlap: float = 0.4, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cpu")
-        self.net = net.to(self.device, memory_format=torch.channels_last)
+        self.net = net.to(self.device)
         self.threshold = threshold
         self.overlap = overlap
 

@@ -11,6 +11,7 @@ The "noise" inputs of this generator are encoder features, so inference is deter
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -210,7 +211,7 @@ class _Prior(nn.Module):
         self.to_rgb1 = _ToRGB(2 * widths[0], dim)
         self.convs = nn.ModuleList()
         self.to_rgbs = nn.ModuleList()
-        for before, width in zip(widths, widths[1:], strict=False):
+        for before, width in itertools.pairwise(widths):
             self.convs.append(_StyledConv(2 * before, width, dim, width, upsample=True))
             self.convs.append(_StyledConv(2 * width, width, dim, width))
             self.to_rgbs.append(_ToRGB(2 * width, dim))
@@ -241,7 +242,7 @@ class GpenGenerator(nn.Module):
         widths = shape.channels[::-1]
         self.generator = _Prior(shape)
         self.ecd0 = nn.Sequential(nn.Sequential(_EncoderConv(3, widths[0], 1), _Bias(widths[0])))
-        for i, (before, width) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for i, (before, width) in enumerate(itertools.pairwise(widths), start=1):
             stage = nn.Sequential(_Blur(before, padding=2, gain=1.0), _EncoderConv(before, width, 3, stride=2), _Bias(width))
             setattr(self, f"ecd{i}", nn.Sequential(stage))
         self.final_linear = nn.Sequential(_Linear(shape.channels[0] * 16, shape.style_dim, activate=True))

@@ -1,0 +1,210 @@
+"""From frames to tracks: shots, windows between detections, links, and the tracks they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gpenvid.faces.align import similarity_parameters
+from gpenvid.faces.detector import Detector
+from gpenvid.faces.reuse import ReuseSettings, Sighting, SmallFrame, WindowAnalyser
+from gpenvid.faces.shots import CutFinder, Shot
+from gpenvid.faces.smooth import smooth_parameters
+from gpenvid.faces.tracks import Track, Tracks
+from gpenvid.geometry import Affine, Face, apply_affine
+
+_MONOCHROME = 7.0  # largest mean chroma (of 255) of a frame without colour; compression alone leaves 1 to 4
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """What counts as a face.
+
+    Attributes:
+        start_score: least best score of a track; weaker ones are false.
+        least_frames: tracks shorter than this are false, unless their shot is that short.
+        bridge: longest gap in frames over which a track is joined to its continuation.
+        reuse: detection reuse.
+    """
+
+    start_score: float = 0.7
+    least_frames: int = 4
+    bridge: int = 12
+    reuse: ReuseSettings = field(default_factory=ReuseSettings)
+
+
+@dataclass
+class _Chain:
+    """A face linked over consecutive frames, still in pixels of the analysed picture."""
+
+    start: int
+    sightings: list[Sighting]
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.sightings)
+
+    @property
+    def best(self) -> float:
+        return max(s.face.score for s in self.sightings if s.source == "detected")
+
+
+class Tracker:
+    """Takes small frames in order, gives tracks at the end. Needs to see up to one window ahead.
+
+    Args:
+        detector: finds faces in single frames.
+        to_display: the map from pixels of the small frames to display space of the full picture.
+        size: (width, height) of display space.
+    """
+
+    def __init__(self, detector: Detector, to_display: Affine, size: tuple[int, int], settings: TrackerSettings | None = None) -> None:
+        self.settings = settings or TrackerSettings()
+        self._detector = detector
+        self._to_display = to_display
+        self._size = size
+        self._windows = WindowAnalyser(lambda frame: detector.detect([frame.rgb])[0], self.settings.reuse)
+        self._cuts = CutFinder()
+        self._waiting: list[SmallFrame] = []  # frames whose cut decision is not ripe
+        self._window: list[SmallFrame] = []
+        self._window_start = 0
+        self._faces: list[Face] = []
+        self._open: list[_Chain] = []
+        self._chains: list[_Chain] = []
+        self._tracks: list[_Chain] = []
+        self._shots: list[Shot] = []
+        self._shot_start = 0
+        self._chroma = 0.0
+        self._position = 0  # frames taken out of the waiting list
+
+    @property
+    def frames(self) -> int:
+        """Frames taken so far."""
+        return self._position + len(self._waiting)
+
+    def push(self, rgb: NDArray[np.uint8]) -> None:
+        """Take the next frame, (h, w, 3) uint8 RGB, upright."""
+        gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        self._waiting.append(SmallFrame(rgb, np.asarray(gray, np.uint8)))
+        for is_cut in self._cuts.push(self._waiting[-1].gray):
+            self._take(is_cut)
+
+    def push_shot_end(self) -> None:
+        """Say that the next frame belongs to another shot, whatever it looks like (separate still pictures)."""
+        for is_cut in self._cuts.finish():
+            self._take(is_cut)
+        self._cuts = CutFinder()
+
+    def finish(self) -> Tracks:
+        """The tracks, after the last frame."""
+        self.push_shot_end()
+        self._end_shot()
+        width, height = self._size
+        tracks = [self._track(i, chain) for i, chain in enumerate(sorted(self._tracks, key=lambda c: c.start), start=1)]
+        return Tracks(self._position, width, height, self._detector.name, self._windows.calls, self._shots, tracks)
+
+    def _take(self, is_cut: bool) -> None:
+        frame = self._waiting.pop(0)
+        if is_cut and self._position > self._shot_start:
+            self._end_shot()
+        if self._position == self._shot_start:
+            self._window, self._window_start = [frame], self._position
+            self._faces = self._windows.detect(frame)
+            self._open = [_Chain(self._position, [Sighting(f, "detected")]) for f in self._faces]
+        else:
+            self._window.append(frame)
+            if len(self._window) > self.settings.reuse.window:
+                self._flush()
+        self._position += 1
+        self._chroma = max(self._chroma, _mean_chroma(frame.rgb))
+
+    def _flush(self) -> None:
+        """Fill the window and keep its last frame as the first of the next."""
+        rows = self._windows.fill(self._window, self._faces)
+        for index, row in enumerate(rows, start=self._window_start + 1):
+            self._extend(index, row)
+        if rows:
+            self._faces = [s.face for s in rows[-1]]
+        self._window_start += len(rows)
+        self._window = self._window[-1:]
+
+    def _extend(self, index: int, row: list[Sighting]) -> None:
+        before, used = self._open, set()
+        after: list[_Chain] = []
+        for sighting in row:
+            if sighting.previous is None:
+                after.append(_Chain(index, [sighting]))
+            else:
+                chain = before[sighting.previous]
+                chain.sightings.append(sighting)
+                used.add(sighting.previous)
+                after.append(chain)
+        self._chains += [c for i, c in enumerate(before) if i not in used]
+        self._open = after
+
+    def _end_shot(self) -> None:
+        if self._position == self._shot_start:
+            return
+        self._flush()
+        chains = _bridge(self._chains + self._open, self.settings.bridge)
+        length = self._position - self._shot_start
+        least = min(self.settings.least_frames, length)
+        self._tracks += [c for c in chains if c.best >= self.settings.start_score and len(c.sightings) >= least]
+        self._shots.append(Shot(self._shot_start, self._position, self._chroma < _MONOCHROME))
+        self._chains, self._open, self._shot_start, self._chroma = [], [], self._position, 0.0
+
+    def _track(self, number: int, chain: _Chain) -> Track:
+        faces = [s.face.transformed(self._to_display) for s in chain.sightings]
+        landmarks = np.stack([apply_affine(np.eye(2, 3), f.landmarks) for f in faces])
+        raw = np.stack([similarity_parameters(points) for points in landmarks])
+        return Track(
+            id=number,
+            start=chain.start,
+            boxes=np.stack([np.asarray(f.box, np.float64) for f in faces]),
+            scores=np.array([f.score for f in faces]),
+            landmarks=landmarks,
+            detected=np.array([s.source == "detected" for s in chain.sightings]),
+            parameters=smooth_parameters(raw),
+        )
+
+
+def _mean_chroma(rgb: NDArray[np.uint8]) -> float:
+    """Mean spread between the largest and the smallest channel, 0 to 255, on a small version."""
+    small = cv2.resize(rgb, (32, 18), interpolation=cv2.INTER_AREA).astype(np.int16)
+    return float((small.max(axis=2) - small.min(axis=2)).mean())
+
+
+def _bridge(chains: list[_Chain], longest: int) -> list[_Chain]:
+    """Join chains of one shot where one ends and another begins nearby in time, place and size."""
+    chains = sorted(chains, key=lambda c: c.start)
+    joined: list[_Chain] = []
+    for chain in chains:
+        candidates = [
+            c for c in joined if 0 < chain.start - c.end + 1 <= longest + 1 and _near(c.sightings[-1].face, chain.sightings[0].face)
+        ]
+        if not candidates:
+            joined.append(chain)
+            continue
+        earlier = max(candidates, key=lambda c: c.end)
+        earlier.sightings += list(_between(earlier.sightings[-1].face, chain.sightings[0].face, chain.start - earlier.end))
+        earlier.sightings += chain.sightings
+    return joined
+
+
+def _near(a: Face, b: Face) -> bool:
+    size = max(float(a.box[2] - a.box[0]), float(b.box[2] - b.box[0]), 1.0)
+    distance = float(np.hypot(*(a.landmarks.mean(axis=0) - b.landmarks.mean(axis=0))))
+    ratio = max(a.eye_distance, 1.0) / max(b.eye_distance, 1.0)
+    return distance < 0.6 * size and 0.6 < ratio < 1.6
+
+
+def _between(a: Face, b: Face, count: int) -> Iterator[Sighting]:
+    for i in range(1, count + 1):
+        w = i / (count + 1)
+        box = (1 - w) * np.asarray(a.box, np.float64) + w * np.asarray(b.box, np.float64)
+        landmarks = (1 - w) * np.asarray(a.landmarks, np.float64) + w * np.asarray(b.landmarks, np.float64)
+        yield Sighting(Face(box, min(a.score, b.score), landmarks), "flow")

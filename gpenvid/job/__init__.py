@@ -1,0 +1,1 @@
+"""The flow: analyse, render, assemble, report. The only room that knows the others."""

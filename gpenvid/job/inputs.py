@@ -1,0 +1,87 @@
+"""What the user named, and where the result goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gpenvid.errors import InputError, UsageError
+from gpenvid.media.sequence import folder_files, is_pattern, sequence_files
+from gpenvid.media.stills import is_still
+
+InputKind = Literal["video", "still", "folder", "sequence"]
+_SUFFIX = "_restored"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to restore.
+
+    Attributes:
+        path: as given.
+        kind: what it is.
+        files: the pictures of a still, folder or sequence, in order; empty for a video.
+    """
+
+    path: Path
+    kind: InputKind
+    files: tuple[Path, ...] = ()
+
+
+def classify(path: Path) -> Input:
+    """Tell videos, pictures, folders and numbered sequences apart.
+
+    Raises:
+        InputError: if nothing is there, or a folder or sequence holds no pictures.
+    """
+    if is_pattern(path) and not path.exists():
+        return Input(path, "sequence", tuple(sequence_files(path)))
+    if not path.exists():
+        raise InputError(f"{path}: no such file", "check the path")
+    if path.is_dir():
+        return Input(path, "folder", tuple(folder_files(path)))
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty", "check the file")
+    return Input(path, "still", (path,)) if is_still(path) else Input(path, "video")
+
+
+def default_name(item: Input, suffix: str | None = None) -> str:
+    """`NAME_restored.EXT`, or `NAME_restored` for a folder."""
+    if item.kind == "folder":
+        return item.path.resolve().name + _SUFFIX
+    return item.path.stem + _SUFFIX + (suffix or item.path.suffix)
+
+
+def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
+    """Make sure a result may be written where it is to go.
+
+    Raises:
+        UsageError: the output is the source, or exists and may not be replaced.
+        InputError: its folder does not exist or cannot be written to.
+    """
+    for source in (item.path, *item.files):
+        if output.exists() and source.exists() and output.samefile(source):
+            raise UsageError(f"{output}: the output is the source", "name another -o; gpenvid never changes its source")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output}: exists already", "name another -o, or add --overwrite")
+    if item.kind != "folder" and output.is_dir():
+        raise UsageError(f"{output}: is a folder", "name a file")
+    folder = output.parent
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder", "make it first")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: not writable", "choose another -o")
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Make sure the destination has room.
+
+    Raises:
+        InputError: if fewer than `needed` bytes are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(f"{folder}: {free / 1e6:.0f} MB free, about {needed / 1e6:.0f} MB needed", "make room or choose another -o")

@@ -1,0 +1,82 @@
+"""Opening detectors and restorers by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from gpenvid.errors import UsageError
+from gpenvid.faces.align import TEMPLATES, Template
+from gpenvid.faces.detector import Detector
+from gpenvid.faces.haar import HaarDetector
+from gpenvid.faces.retinaface import RetinaFaceDetector
+from gpenvid.faces.retinaface_net import retinaface_from_state_dict
+from gpenvid.job.progress import Progress
+from gpenvid.restore.cards import ModelCard, find_card
+from gpenvid.restore.restorer import Restorer, choose_device, load_restorer
+from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
+from gpenvid.settings import RestoreSettings
+
+DETECTORS = ("auto", "haar", "retinaface-mobilenet", "retinaface-resnet50")
+_DETECTOR_THRESHOLD = 0.5
+
+
+def fetch(card: ModelCard, progress: Progress) -> Path:
+    """The file of a model; before a first download its licence is shown."""
+    if locate(card) is None and not card.built_in:
+        progress.note(f"{card.name}: licence of the weights: {card.licence}")
+        progress.note(f"downloading {card.url}")
+    announced = -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal announced
+        tenth = 10 * done // total if total else -1
+        if tenth > announced:
+            announced = tenth
+            progress.note(f"{card.file}: {10 * tenth}% of {total / 1e6:.0f} MB")
+
+    return obtain(card, tell)
+
+
+def open_detector(name: str, device: str, progress: Progress) -> Detector:
+    """Open a detector.
+
+    `auto` is RetinaFace on MobileNet where its file is at hand, else the one that comes with gpenvid.
+
+    Raises:
+        UsageError: unknown name.
+        WeightsError: its file is missing or wrong.
+    """
+    if name not in DETECTORS:
+        raise UsageError(f"unknown detector {name}", f"choose one of {', '.join(DETECTORS)}")
+    if name == "auto":
+        card = find_card("retinaface-mobilenet", "detector")
+        name = card.name if locate(card) else "haar"
+    if name == "haar":
+        return HaarDetector()
+    path = fetch(find_card(name, "detector"), progress)
+    net = retinaface_from_state_dict(tensors_of(read_state_dict(path)))
+    return RetinaFaceDetector(net, threshold=_DETECTOR_THRESHOLD, device=choose_device(device))
+
+
+def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restorer, Template]:
+    """Open the restorer that the settings name, and the template it was trained with.
+
+    Raises:
+        UsageError: unknown model, device or number format.
+        WeightsError: its file is missing, damaged, unsafe or wrong.
+    """
+    path = Path(settings.model)
+    if path.suffix in (".pth", ".pt", ".safetensors"):
+        card = ModelCard(path.stem, "restorer", path.name, "not known", "a file named by the user")
+    else:
+        card = find_card(settings.model, "restorer")
+        path = fetch(card, progress)
+    restorer = load_restorer(card, path, device=settings.device, dtype=settings.dtype, batch=settings.batch)
+    return restorer, TEMPLATES[card.template]
+
+
+def describe_device(device: torch.device) -> str:
+    """A device's name for people and reports."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

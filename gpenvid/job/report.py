@@ -1,0 +1,116 @@
+"""What was done, in numbers. `docs/report.md` describes the JSON form."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from gpenvid.errors import InputError
+
+REPORT_VERSION = 1
+
+
+@dataclass
+class AnalysisReport:
+    """Detection effort: frames looked at, and frames the detector was called on."""
+
+    frames: int = 0
+    detector_calls: int = 0
+    detector: str = ""
+
+
+@dataclass
+class RestorerReport:
+    """What restored the crops, and where."""
+
+    name: str = ""
+    dtype: str = ""
+    device: str = ""
+
+
+@dataclass
+class MemoryReport:
+    """Peaks in bytes; 0 where not measured."""
+
+    peak_resident: int = 0
+    peak_device: int = 0
+
+
+@dataclass
+class Report:
+    """One restoration.
+
+    Attributes:
+        source, output: paths as given.
+        frames: frames written.
+        faces: faces restored, summed over frames.
+        tracks: people followed (a person counts once per shot).
+        timing: wall seconds by stage, and `wall` for all.
+        skipped: faces not restored, by reason.
+        warnings: everything that is not as in the source, as sentences.
+    """
+
+    source: str
+    output: str
+    version: int = REPORT_VERSION
+    frames: int = 0
+    faces: int = 0
+    tracks: int = 0
+    analysis: AnalysisReport = field(default_factory=AnalysisReport)
+    restorer: RestorerReport = field(default_factory=RestorerReport)
+    timing: dict[str, float] = field(default_factory=dict)
+    memory: MemoryReport = field(default_factory=MemoryReport)
+    skipped: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the wall time of a block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timing[stage] = self.timing.get(stage, 0.0) + time.perf_counter() - start
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count faces that were found and not restored."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    def measure_memory(self) -> None:
+        """Record the peaks so far."""
+        self.memory = MemoryReport(peak_resident_bytes(), torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
+
+
+def write_reports(path: Path, reports: list[Report]) -> None:
+    """Write one report as an object, several as a list.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    text = reports[0].to_json() if len(reports) == 1 else json.dumps([dataclasses.asdict(r) for r in reports], indent=2)
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: the report cannot be written ({error.strerror})", "choose another --report file") from error
+
+
+def peak_resident_bytes() -> int:
+    """Largest resident memory of this process so far, 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

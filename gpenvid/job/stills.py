@@ -1,0 +1,147 @@
+"""Restoring pictures: one, a folder of unrelated ones, or the numbered frames of a film scan."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpenvid.errors import InputError, UsageError
+from gpenvid.faces.align import Template
+from gpenvid.faces.detector import Detector
+from gpenvid.faces.tracker import TrackerSettings
+from gpenvid.faces.tracks import Tracks
+from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, analyse_frames
+from gpenvid.job.inputs import Input, check_output, default_name
+from gpenvid.job.progress import Progress, Silent
+from gpenvid.job.render import Renderer
+from gpenvid.job.report import Report
+from gpenvid.media.frame import Frame
+from gpenvid.media.sequence import is_pattern
+from gpenvid.media.stills import StillExtras, encode_still, is_still, read_still
+from gpenvid.restore.restorer import Restorer
+from gpenvid.settings import RestoreSettings
+
+STILL_DETECTION_SIZE = 1600
+"""Longer side in pixels that a single picture is reduced to for detection: group photographs have small faces."""
+
+
+def restore_pictures(
+    item: Input,
+    output: Path | None,
+    settings: RestoreSettings,
+    detector: Detector,
+    restorer: Restorer,
+    template: Template,
+    progress: Progress,
+) -> Report:
+    """Restore the faces of a still, a folder or a sequence.
+
+    Pictures of a sequence are frames of one film: faces are tracked through them. Those of a folder have nothing to do
+    with each other. Results are written beside their final names and get them all at the end.
+
+    Raises:
+        InputError: a picture that cannot be read, or a place that cannot be written to.
+        UsageError: an output that does not fit the input.
+    """
+    targets = _targets(item, output, settings)
+    report = Report(str(item.path), str(_named(item, output)))
+    related = item.kind == "sequence"
+    progress.stage("restore", len(item.files))
+    work = targets[0].parent.with_name(targets[0].parent.name + ".gpenvid") if item.kind == "folder" else targets[0].parent
+    parts: list[Path] = []
+    try:
+        work.mkdir(exist_ok=True)
+        groups = [list(item.files)] if related else [[f] for f in item.files]
+        for files in groups:
+            tracks = _analyse(files, detector, report, related)
+            renderer = Renderer(
+                tracks, restorer, template, strength=settings.strength, keep_colour=settings.keep_colour, report=report, progress=progress
+            )
+            with report.timed("render"):
+                for number, (frame, extras) in enumerate(_rendered(files, renderer)):
+                    target = targets[item.files.index(files[number])]
+                    parts.append(_write(frame, extras, work / f".{target.name}.part", target.suffix.lower()))
+        for part, target in zip(parts, targets, strict=True):
+            target.parent.mkdir(exist_ok=True)
+            part.replace(target)
+    except OSError as error:
+        raise InputError(f"{work}: cannot be written to ({error.strerror})", "choose another -o, or make room") from error
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+        if work != targets[0].parent:
+            shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def _named(item: Input, output: Path | None) -> Path:
+    return output or item.path.resolve().with_name(default_name(item))
+
+
+def _targets(item: Input, output: Path | None, settings: RestoreSettings) -> list[Path]:
+    """The file every picture goes to, checked."""
+    named = _named(item, output)
+    if item.kind == "folder":
+        if named.suffix and is_still(named):
+            raise UsageError(f"{named}: a folder of pictures gives a folder", "name a folder")
+        check_output(item, named, overwrite=settings.overwrite)
+        return [named / f.name for f in item.files]
+    if item.kind == "still":
+        if not is_still(named):
+            raise UsageError(f"{named}: a picture gives a picture", "name it .png, .jpg, .tif or .webp")
+        check_output(item, named, overwrite=settings.overwrite)
+        return [named]
+    if not (is_pattern(named) and is_still(named)):
+        raise UsageError(f"{named}: a numbered sequence gives a numbered sequence", "name it like restored_%04d.png")
+    targets = [Path(str(named) % int("".join(_number_of(f, item.path)))) for f in item.files]
+    for target in targets:
+        check_output(item, target, overwrite=settings.overwrite)
+    return targets
+
+
+def _number_of(file: Path, pattern: Path) -> str:
+    head, _, rest = pattern.name.partition("%")
+    tail = rest.partition("d")[2]
+    return file.name[len(head) : len(file.name) - len(tail)]
+
+
+def _frames(files: list[Path]) -> Iterator[tuple[Frame, StillExtras]]:
+    for index, path in enumerate(files):
+        yield read_still(path, index=index)
+
+
+def _analyse(files: list[Path], detector: Detector, report: Report, related: bool) -> Tracks:
+    with report.timed("analyse"):
+        geometry = read_still(files[0])[0].geometry
+        frames = (frame for frame, _ in _frames(files))
+        longest = VIDEO_DETECTION_SIZE if related else STILL_DETECTION_SIZE
+        tracks, _ = analyse_frames(_same_size(frames, geometry), geometry, detector, Silent(), longest=longest, settings=TrackerSettings())
+    report.tracks += len(tracks.tracks)
+    report.analysis.frames += tracks.frames
+    report.analysis.detector_calls += tracks.detector_calls
+    return tracks
+
+
+def _same_size(frames: Iterator[Frame], geometry: object) -> Iterator[Frame]:
+    for frame in frames:
+        if frame.geometry != geometry:
+            raise InputError(f"picture {frame.index + 1} of the sequence has another size than the first", "restore it as a folder")
+        yield frame
+
+
+def _rendered(files: list[Path], renderer: Renderer) -> Iterator[tuple[Frame, StillExtras]]:
+    extras: list[StillExtras] = []
+
+    def frames() -> Iterator[Frame]:
+        for frame, extra in _frames(files):
+            extras.append(extra)
+            yield frame
+
+    for number, frame in enumerate(renderer.render(frames(), 0)):
+        yield frame, extras[number]
+
+
+def _write(frame: Frame, extras: StillExtras, path: Path, suffix: str) -> Path:
+    path.write_bytes(encode_still(frame.planes, frame.layout.model, extras, suffix))
+    return path

@@ -1,0 +1,84 @@
+"""Which container a result goes into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from av.codec import codecs_available
+from av.format import ContainerFormat
+
+from gpenvid.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container gpenvid writes.
+
+    Attributes:
+        muxer: FFmpeg's muxer name.
+        suffix: usual file name extension.
+        options: muxer options that keep times and tags as they are.
+    """
+
+    muxer: str
+    suffix: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+# Without use_metadata_tags FFmpeg writes only the tags that iTunes knows.
+_MOV_OPTIONS = (("movflags", "+use_metadata_tags"),)
+CONTAINERS = (
+    Container("mp4", ".mp4", _MOV_OPTIONS),
+    Container("mp4", ".m4v", _MOV_OPTIONS),
+    Container("mov", ".mov", _MOV_OPTIONS),
+    Container("matroska", ".mkv"),
+    Container("webm", ".webm"),
+    Container("mpegts", ".ts", (("mpegts_copyts", "1"),)),
+    Container("mpegts", ".m2ts", (("mpegts_copyts", "1"),)),
+)
+MATROSKA = CONTAINERS[3]
+
+_BY_SUFFIX = {c.suffix: c for c in CONTAINERS}
+_BY_DEMUXER = {"mpegts": _BY_SUFFIX[".ts"]}
+
+
+def container_for_output(path: Path) -> Container:
+    """The container that an output file's extension asks for.
+
+    Raises:
+        UsageError: for extensions gpenvid does not write.
+    """
+    found = _BY_SUFFIX.get(path.suffix.lower())
+    if found is None:
+        raise UsageError(f"{path}: cannot write {path.suffix or 'a file without extension'}", f"use one of {', '.join(_BY_SUFFIX)}")
+    return found
+
+
+def container_for_source(path: Path, demuxer: str) -> tuple[Container, str | None]:
+    """The container of a result whose name the user leaves to us, and why if it is not the source's.
+
+    Containers without exact timestamps (AVI), or that FFmpeg writes only in part (WTV, MXF, ASF), become Matroska.
+    """
+    names = set(demuxer.split(","))
+    suffix = path.suffix.lower()
+    if "mov" in names:
+        return _BY_SUFFIX.get(suffix, CONTAINERS[0]) if suffix in (".mov", ".m4v", ".mp4") else CONTAINERS[0], None
+    if "matroska" in names:
+        return _BY_SUFFIX[".webm"] if suffix == ".webm" else MATROSKA, None
+    for name in names & set(_BY_DEMUXER):
+        return _BY_SUFFIX.get(suffix, _BY_DEMUXER[name]) if suffix in (".ts", ".m2ts") else _BY_DEMUXER[name], None
+    return MATROSKA, f"{path.name} is {demuxer}, which cannot be written with exact times; the result is Matroska (.mkv)"
+
+
+@lru_cache(maxsize=16)
+def encoders_available() -> frozenset[str]:
+    """Names of the encoders this FFmpeg has."""
+    return frozenset(codecs_available)
+
+
+@lru_cache(maxsize=16)
+def needs_global_header(muxer: str) -> bool:
+    """Whether codec headers go into the container's header and not into the stream."""
+    return bool(ContainerFormat(muxer, "w").flags & 0x0040)  # AVFMT_GLOBALHEADER

@@ -1,0 +1,248 @@
+"""Which encoder writes the restored pictures, and with what settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+from av.codec import Codec, find_best_pix_fmt_of_list
+from av.codec.codec import UnknownCodecError
+from av.codec.context import Flags
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from gpenvid.errors import InputError, UsageError
+from gpenvid.media.color import ColorSpec
+from gpenvid.media.containers import Container, needs_global_header
+from gpenvid.media.frame import Frame
+from gpenvid.media.layout import PixelLayout
+from gpenvid.media.probe import VideoInfo
+
+CODECS = {
+    "h264": "libx264",
+    "h265": "libx265",
+    "av1": "libsvtav1",
+    "vp9": "libvpx-vp9",
+    "ffv1": "ffv1",
+    "prores": "prores_ks",
+    "dnxhr": "dnxhd",
+    "h264_nvenc": "h264_nvenc",
+    "hevc_nvenc": "hevc_nvenc",
+    "av1_nvenc": "av1_nvenc",
+}
+"""Names of `--codec` and the FFmpeg encoders behind them."""
+
+_ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264", "nvenc": "h264_nvenc"}
+_STREAM_CODEC = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc", "libsvtav1": "av1", "libvpx-vp9": "vp9", "prores_ks": "prores"}
+_STREAM_CODEC |= {"dnxhd": "dnxhd", "ffv1": "ffv1", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
+_ALPHA_ENCODERS = ("ffv1", "prores_ks")
+_DEFAULT_CRF = {"libx264": 16, "libx264rgb": 16, "libx265": 16, "libsvtav1": 20, "libvpx-vp9": 18}
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Everything an encoder is opened with; two encoders with equal settings write streams that join without a seam.
+
+    Attributes:
+        encoder: FFmpeg's encoder name.
+        pixel_format: what frames are handed over as.
+        options: encoder options.
+        global_header: whether headers go into the container.
+    """
+
+    encoder: str
+    pixel_format: str
+    width: int
+    height: int
+    time_base: Fraction
+    frame_rate: Fraction | None
+    aspect: Fraction
+    color: ColorSpec
+    interlaced: bool
+    bottom_first: bool
+    global_header: bool
+    options: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def codec(self) -> str:
+        """The stream's codec, in FFmpeg's terms (`h264`)."""
+        return _STREAM_CODEC[self.encoder]
+
+    def open(self) -> VideoCodecContext:
+        """Open an encoder.
+
+        Raises:
+            UsageError: if it does not open with these settings on this machine.
+        """
+        context = av.CodecContext.create(self.encoder, "w")
+        assert isinstance(context, VideoCodecContext)
+        self.apply(context)
+        try:
+            context.open()
+        except av.error.FFmpegError as error:
+            raise UsageError(f"encoder {self.encoder} does not open ({error.strerror})", "choose another --codec or --preset") from error
+        return context
+
+    def apply(self, context: VideoCodecContext) -> None:
+        """Set every property on a context that is not open yet."""
+        context.width, context.height, context.pix_fmt = self.width, self.height, self.pixel_format
+        context.time_base = self.time_base
+        if self.frame_rate:
+            context.framerate = self.frame_rate
+        context.sample_aspect_ratio = self.aspect
+        context.colorspace, context.color_primaries, context.color_trc = self.color.matrix, self.color.primaries, self.color.transfer
+        context.color_range = self.color.range
+        context.options = dict(self.options)
+        if self.interlaced:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        if self.global_header:
+            context.flags |= Flags.global_header
+
+
+@dataclass(frozen=True)
+class EncoderRequest:
+    """What the user asked for: a name of `CODECS` or None for the default, quality and speed."""
+
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+
+
+def choose_encoder(
+    request: EncoderRequest, info: VideoInfo, container: Container, *, deinterlaced: bool = False
+) -> tuple[EncoderSettings, list[str]]:
+    """Settle on an encoder that keeps the source's depth and sampling in this container.
+
+    Returns:
+        the settings, and warnings about what could not be kept.
+
+    Raises:
+        UsageError: unknown codec, or one that this container or this machine does not have.
+    """
+    encoder = _named_encoder(request.codec) if request.codec else _default_encoder(info.layout, container)
+    try:
+        codec = Codec(encoder, "w")
+    except UnknownCodecError as error:
+        raise UsageError(f"this FFmpeg has no encoder {encoder}", "choose another --codec; `gpenvid doctor` lists them") from error
+    _check_container(encoder, container)
+    warnings = []
+    pixel_format = info.layout.name
+    offered = [f.name for f in codec.video_formats or []]
+    if pixel_format not in offered:
+        best, loss = find_best_pix_fmt_of_list(offered, pixel_format, info.layout.alpha)
+        if best is None:
+            raise UsageError(f"{encoder} cannot hold {pixel_format}", "choose --codec ffv1")
+        if loss & ~0x4:  # colour space changes between RGB orders are no loss
+            warnings.append(f"{encoder} cannot hold {pixel_format}; the picture is converted to {best.name} (--codec ffv1 keeps it)")
+        pixel_format = best.name
+    interlaced = info.field_order != "progressive" and not deinterlaced
+    settings = EncoderSettings(
+        encoder=encoder,
+        pixel_format=pixel_format,
+        width=info.geometry.width,
+        height=info.geometry.height,
+        time_base=info.time_base,
+        frame_rate=info.frame_rate,
+        aspect=info.geometry.aspect,
+        color=info.color,
+        interlaced=interlaced and encoder in ("libx264", "prores_ks", "ffv1", "dnxhd"),
+        bottom_first=info.field_order == "bottom first",
+        global_header=needs_global_header(container.muxer),
+        options=tuple(sorted(_options(encoder, pixel_format, request, info, interlaced).items())),
+    )
+    return settings, warnings
+
+
+def _named_encoder(name: str) -> str:
+    key = _ALIASES.get(name.lower(), name.lower())
+    if key not in CODECS:
+        raise UsageError(f"unknown codec {name}", f"choose one of {', '.join(CODECS)}")
+    return CODECS[key]
+
+
+def _default_encoder(layout: PixelLayout, container: Container) -> str:
+    if container.muxer == "webm":
+        return "libvpx-vp9"
+    if layout.alpha or layout.bits > 12:
+        return "ffv1" if container.muxer == "matroska" else "prores_ks"
+    if layout.model == "rgb":
+        return "libx264rgb" if layout.bits == 8 else "libx265"
+    return "libx264" if layout.bits == 8 else "libx265"
+
+
+def _check_container(encoder: str, container: Container) -> None:
+    codec = _STREAM_CODEC[encoder]
+    if not container_holds(container, codec):
+        fitting = ".webm or .mkv" if codec in ("vp9", "av1") else ".mov or .mkv" if codec in ("prores", "dnxhd") else ".mkv"
+        raise UsageError(f"{container.suffix} cannot hold {codec} video", f"name an output that ends in {fitting}")
+
+
+def container_holds(container: Container, codec: str) -> bool:
+    """Whether FFmpeg's muxer for this container takes a codec (by its stream name)."""
+    return codec in supported_codecs(container.muxer)
+
+
+_SUPPORTED: dict[str, frozenset[str]] = {}
+
+
+def supported_codecs(muxer: str) -> frozenset[str]:
+    """Codec names a muxer takes. Asking FFmpeg takes about 2 ms, so the answer is kept."""
+    if muxer not in _SUPPORTED:
+        with av.open(os.devnull, "w", format=muxer) as probe:
+            _SUPPORTED[muxer] = frozenset(probe.supported_codecs)
+    return _SUPPORTED[muxer]
+
+
+def _options(encoder: str, pixel_format: str, request: EncoderRequest, info: VideoInfo, interlaced: bool) -> dict[str, str]:
+    options: dict[str, str] = {}
+    crf = request.crf if request.crf is not None else _DEFAULT_CRF.get(encoder)
+    if encoder in ("libx264", "libx264rgb", "libx265"):
+        options |= {"crf": f"{crf:g}", "preset": request.preset or "medium"}
+    if encoder == "libx265":
+        options["x265-params"] = "log-level=error"
+    if encoder == "libsvtav1":
+        options |= {"crf": f"{crf:g}", "preset": request.preset or "8"}
+    if encoder == "libvpx-vp9":
+        options |= {"crf": f"{crf:g}", "b": "0", "row-mt": "1", "deadline": "good", "cpu-used": request.preset or "4"}
+    if encoder == "ffv1":
+        options |= {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
+    if encoder == "prores_ks":
+        options["profile"] = request.preset or ("4444" if "444" in pixel_format else "hq")
+    if encoder == "dnxhd":
+        deep = info.layout.bits > 8
+        options["profile"] = request.preset or ("dnxhr_444" if "444" in pixel_format else "dnxhr_hqx" if deep else "dnxhr_hq")
+    if encoder.endswith("_nvenc"):
+        options |= {"rc": "vbr", "cq": f"{request.crf if request.crf is not None else 18:g}", "preset": request.preset or "p5"}
+    if encoder == "libx264" and interlaced:
+        options["x264-params"] = "bff=1" if info.field_order == "bottom first" else "tff=1"
+    return options
+
+
+def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterator[Packet[VideoStream]]:
+    """Encode frames with an encoder of their own, from its first keyframe to its last packet.
+
+    Raises:
+        UsageError: if the encoder does not open.
+        InputError: if it fails on a frame.
+    """
+    context = settings.open()
+    try:
+        for frame in frames:
+            picture = frame.to_av()
+            if picture.format.name != settings.pixel_format and not picture.format.name.startswith("yuvj"):
+                picture = _converted(picture, settings, frame)
+            yield from context.encode(picture)
+        yield from context.encode(None)
+    except av.error.FFmpegError as error:
+        raise InputError(f"encoder {settings.encoder} failed ({error.strerror})", "try another --codec") from error
+
+
+def _converted(picture: av.VideoFrame, settings: EncoderSettings, frame: Frame) -> av.VideoFrame:
+    converted = picture.reformat(format=settings.pixel_format)
+    converted.pts, converted.time_base, converted.duration = frame.pts, frame.time_base, frame.duration
+    converted.pict_type = 0
+    return converted

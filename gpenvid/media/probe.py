@@ -1,0 +1,161 @@
+"""What a source holds, before anything is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from gpenvid.errors import InputError
+from gpenvid.media.color import FULL, ColorSpec
+from gpenvid.media.layout import PixelLayout, layout_of
+from gpenvid.media.orientation import DisplayGeometry, Orientation, unpack_display_matrix
+
+OPEN_TIMEOUT = 60.0  # seconds a demuxer may take to open or to give a packet: damaged files must not hang a batch
+
+FieldOrder = Literal["progressive", "top first", "bottom first"]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """The video stream that gpenvid restores.
+
+    Attributes:
+        path: the file.
+        container: FFmpeg's demuxer name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+        stream_index: index of the stream in the file.
+        codec: FFmpeg's decoder name.
+        pixel_format: as decoded, before the planar twin is taken.
+        layout: the planar layout that gpenvid computes in.
+        geometry: size, pixel shape and orientation.
+        color: colour properties as stated.
+        time_base: seconds per tick of pts.
+        frame_rate: average or guessed rate; None where unknown.
+        frame_count: estimate from the container, for progress only; 0 where unknown.
+        duration: seconds, 0 where unknown.
+        display_matrix: the nine numbers to copy, None where there are none.
+        field_order: of the first frame.
+    """
+
+    path: Path
+    container: str
+    stream_index: int
+    codec: str
+    pixel_format: str
+    layout: PixelLayout
+    geometry: DisplayGeometry
+    color: ColorSpec
+    time_base: Fraction
+    frame_rate: Fraction | None
+    frame_count: int
+    duration: float
+    display_matrix: tuple[int, ...] | None
+    field_order: FieldOrder
+
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """(width, height) as shown, rounded to whole pixels."""
+        width, height = self.geometry.display_size
+        return round(width), round(height)
+
+
+def open_input(path: Path) -> InputContainer:
+    """Open a file for demuxing.
+
+    Raises:
+        InputError: if there is no such file, or FFmpeg does not know its format.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file", "check the path")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder without pictures in it", "name a video, a picture or a folder of pictures")
+    try:
+        return av.open(str(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace")
+    except PermissionError as error:
+        raise InputError(f"{path}: permission denied", "make the file readable") from error
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path}: not a video or picture that FFmpeg can read ({_reason(error)})", "check the file, or remux it"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).splitlines()[0][:120]
+
+
+def is_attached_picture(stream: VideoStream) -> bool:
+    """Whether a video stream is cover art or a thumbnail."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream to restore: the first that is no cover art, those marked default before others.
+
+    Raises:
+        InputError: if there is no video stream, or no decoder for it.
+    """
+    videos = [s for s in container.streams.video if not is_attached_picture(s)]
+    if not videos:
+        raise InputError(f"{path}: no video stream", "choose a file that has pictures")
+    stream = max(videos, key=lambda s: bool(s.disposition & Disposition.default))
+    if stream.codec_context is None:
+        raise InputError(f"{path}: no decoder for its video stream", "convert it with FFmpeg first")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _display_matrix(frame: VideoFrame) -> bytes | None:
+    # PyAV's stubs describe side data as a dictionary by name; it is one by type.
+    side_data: Any = frame.side_data
+    found = side_data.get(SideDataType.DISPLAYMATRIX)
+    return None if found is None else bytes(found)
+
+
+def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
+    """Put together what the container says and what the first decoded frame shows.
+
+    Raises:
+        InputError: if the pixel format is not supported.
+    """
+    side_data = _display_matrix(first)
+    matrix = unpack_display_matrix(side_data) if side_data else None
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    geometry = DisplayGeometry(
+        first.width,
+        first.height,
+        aspect if aspect > 0 else Fraction(1),
+        Orientation.from_display_matrix(matrix) if matrix else Orientation(),
+    )
+    context = stream.codec_context
+    full = first.format.name.startswith("yuvj") or first.color_range == FULL
+    color = ColorSpec(int(first.colorspace), int(context.color_primaries), int(context.color_trc), FULL if full else int(first.color_range))
+    order: FieldOrder = "progressive"
+    if first.interlaced_frame:
+        order = "bottom first" if context.field_order in (3, 5) else "top first"
+    time_base = stream.time_base or Fraction(1, 1000)
+    duration = float(stream.duration * time_base) if stream.duration else (container.duration or 0) / av.time_base
+    rate = stream.average_rate or stream.guessed_rate
+    return VideoInfo(
+        path=path,
+        container=container.format.name,
+        stream_index=stream.index,
+        codec=context.name,
+        pixel_format=first.format.name,
+        layout=layout_of(first.format.name),
+        geometry=geometry,
+        color=color,
+        time_base=time_base,
+        frame_rate=rate,
+        frame_count=stream.frames or round(duration * rate if rate else 0),
+        duration=duration,
+        display_matrix=matrix,
+        field_order=order,
+    )

@@ -1,0 +1,125 @@
+"""Decoding a video file into frames, in order, with exact times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from pathlib import Path
+
+import av
+from av.video.frame import VideoFrame
+
+from gpenvid.errors import InputError
+from gpenvid.media.deinterlace import Deinterlacer
+from gpenvid.media.frame import Frame
+from gpenvid.media.layout import planar_twin
+from gpenvid.media.probe import VideoInfo, describe, main_video_stream, open_input
+
+
+@dataclass
+class ReadFaults:
+    """What went wrong while decoding, counted.
+
+    Attributes:
+        undecodable: packets the decoder refused.
+        corrupt: frames the decoder marked as damaged; kept as they are.
+        guessed_times: frames whose pts was missing, repeated or went backwards; shown one tick or one frame later.
+        resized: frames whose size differs from the first one's; scaled to it.
+        truncated: the file ended in an error instead of its end.
+    """
+
+    undecodable: int = 0
+    corrupt: int = 0
+    guessed_times: int = 0
+    resized: int = 0
+    truncated: bool = False
+
+    def sentences(self, path: Path) -> list[str]:
+        """The faults as warnings for a person."""
+        found = [
+            (self.undecodable, f"{path}: {self.undecodable} damaged video packets gave no picture"),
+            (self.corrupt, f"{path}: {self.corrupt} pictures are damaged and were kept as decoded"),
+            (self.guessed_times, f"{path}: {self.guessed_times} frames had no usable timestamp and were given the next one"),
+            (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
+            (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
+        ]
+        return [text for count, text in found if count]
+
+
+@dataclass
+class VideoReader:
+    """Reads one video stream from first to last frame, as often as asked, always the same frames.
+
+    Args:
+        path: the file.
+        deinterlace: turn each interlaced frame into one progressive frame (bwdif).
+
+    Raises:
+        InputError: no such file, unknown format, no video stream, or not one frame that decodes.
+    """
+
+    path: Path
+    deinterlace: bool = False
+    faults: ReadFaults = dataclass_field(default_factory=ReadFaults)
+
+    def __post_init__(self) -> None:
+        with open_input(self.path) as container:
+            stream = main_video_stream(container, self.path)
+            first = next(self._decode(container, stream, ReadFaults()), None)
+            if first is None:
+                raise InputError(f"{self.path}: no frame of the video stream could be decoded", "check the file with a player")
+            self.info: VideoInfo = describe(self.path, container, stream, first)
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames in presentation order. Starts over, with fresh fault counts, at each call."""
+        self.faults = ReadFaults()
+        info = self.info
+        last: int | None = None
+        step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
+        with open_input(self.path) as container:
+            stream = main_video_stream(container, self.path)
+            decoded = self._decode(container, stream, self.faults)
+            if self.deinterlace:
+                decoded = Deinterlacer(stream).apply(decoded)
+            for index, picture in enumerate(decoded):
+                pts = picture.pts
+                if pts is not None and picture.time_base not in (None, info.time_base):
+                    pts = round(pts * picture.time_base / info.time_base)
+                if pts is None or (last is not None and pts <= last):
+                    self.faults.guessed_times += 1
+                    pts = 0 if last is None else last + (max(step, 1) if pts is None else 1)
+                last = pts
+                self.faults.corrupt += picture.is_corrupt
+                yield self._frame(index, pts, picture)
+
+    def _frame(self, index: int, pts: int, picture: VideoFrame) -> Frame:
+        info = self.info
+        if (picture.width, picture.height) != (info.geometry.width, info.geometry.height):
+            self.faults.resized += 1
+            picture = picture.reformat(info.geometry.width, info.geometry.height, info.layout.name)
+        # yuvj formats already lie as their twins do; converting them would copy, or worse, squeeze the range.
+        elif picture.format.name != info.layout.name and not picture.format.name.startswith("yuvj"):
+            picture = picture.reformat(
+                format=planar_twin(picture.format.name) if info.pixel_format == picture.format.name else info.layout.name
+            )
+        duration = round((picture.duration or 0) * (picture.time_base or info.time_base) / info.time_base)
+        return Frame(index, pts, info.time_base, duration, info.layout, info.color, info.geometry, _av=picture)
+
+    @staticmethod
+    def _decode(container: av.container.InputContainer, stream: av.VideoStream, faults: ReadFaults) -> Iterator[VideoFrame]:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.InvalidDataError, av.error.EOFError, av.error.OSError):
+                faults.truncated = True
+                packet = None
+            try:
+                yield from stream.decode(packet)
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                faults.undecodable += 1
+            if packet is None:
+                return

@@ -1,0 +1,85 @@
+"""Encoded segments on disk: packets with exact times, complete and checksummed, or absent.
+
+A segment file is a JSON header line, then per packet a fixed record (pts, duration, flags, length) and its bytes, then a
+SHA-256 of all that. Times are integers in the encoder's time base, which no container would keep as exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from gpenvid.errors import GpenvidError
+
+_MAGIC = b"gpenvid segment 1\n"
+_RECORD = struct.Struct("<qqBI")
+_DIGEST = hashlib.sha256().digest_size
+
+
+class DamagedSegmentError(GpenvidError):
+    """A segment file is not what was written."""
+
+
+@dataclass(frozen=True)
+class EncodedPacket:
+    """One packet in decoding order. Decoding times are the assembler's to assign."""
+
+    pts: int
+    duration: int
+    keyframe: bool
+    data: bytes
+
+
+def write_segment(path: Path, packets: Iterable[Packet[VideoStream]], durations: dict[int, int]) -> int:
+    """Write packets so that the file is complete or absent, and return how many.
+
+    Args:
+        durations: ticks by pts, for encoders that do not hand durations through.
+    """
+    part = path.with_suffix(".part")
+    digest = hashlib.sha256()
+    count = 0
+    with part.open("wb") as file:
+
+        def put(data: bytes) -> None:
+            digest.update(data)
+            file.write(data)
+
+        put(_MAGIC)
+        for packet in packets:
+            if packet.pts is None:
+                raise DamagedSegmentError(f"{path.name}: the encoder gave a packet without a time", "choose another --codec")
+            data = bytes(packet)
+            put(_RECORD.pack(packet.pts, durations.get(packet.pts, packet.duration or 0), packet.is_keyframe, len(data)))
+            put(data)
+            count += 1
+        file.write(digest.digest())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return count
+
+
+def read_segment(path: Path) -> Iterator[EncodedPacket]:
+    """Read the packets of a segment in decoding order.
+
+    Raises:
+        DamagedSegmentError: if the file is cut, or was changed; before the first packet is handed out.
+    """
+    content = path.read_bytes()
+    body, digest = memoryview(content)[:-_DIGEST], content[-_DIGEST:]
+    if not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
+        raise DamagedSegmentError(f"{path}: segment is damaged", "run the same command with --restart")
+    position = len(_MAGIC)
+    while position < len(body):
+        pts, duration, keyframe, length = _RECORD.unpack_from(body, position)
+        position += _RECORD.size
+        yield EncodedPacket(pts, duration, bool(keyframe), bytes(body[position : position + length]))
+        position += length

@@ -1,0 +1,47 @@
+"""Numbered image sequences (film scans) and folders of pictures, as lists of files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gpenvid.errors import InputError
+from gpenvid.media.stills import STILL_SUFFIXES
+
+_NUMBER = re.compile(r"%(0?)(\d*)d")
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a path is a printf pattern with one frame number, such as `scan_%04d.png`."""
+    return len(_NUMBER.findall(path.name)) == 1
+
+
+def sequence_files(pattern: Path) -> list[Path]:
+    """The files that match a printf pattern, in numeric order. Gaps are allowed (every second frame of a scan).
+
+    Raises:
+        InputError: if nothing matches.
+    """
+    match = _NUMBER.search(pattern.name)
+    if match is None:
+        raise InputError(f"{pattern}: no frame number in the name", "write it like scan_%04d.png")
+    width = int(match[2] or 1)
+    digits = rf"(\d{{{width},}})" if match[1] else r"(\d+)"
+    name = re.compile(re.escape(pattern.name[: match.start()]) + digits + re.escape(pattern.name[match.end() :]))
+    folder = pattern.parent
+    found = [(int(m[1]), p) for p in folder.iterdir() if (m := name.fullmatch(p.name))] if folder.is_dir() else []
+    if not found:
+        raise InputError(f"{pattern}: no file matches", "check the folder and the number of digits")
+    return [path for _, path in sorted(found)]
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """The pictures in a folder, by name, not looking into sub-folders.
+
+    Raises:
+        InputError: if there are none.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in STILL_SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: no pictures in this folder", f"supported are {', '.join(STILL_SUFFIXES)}")
+    return files

@@ -1,0 +1,129 @@
+"""Still pictures: PNG, JPEG, TIFF, WebP and the like, 8 and 16 bit, with their alpha and metadata."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gpenvid.errors import InputError, UsageError
+from gpenvid.media.color import FULL, ColorSpec
+from gpenvid.media.frame import Frame, Plane
+from gpenvid.media.layout import layout_of
+from gpenvid.media.orientation import DisplayGeometry, Orientation
+
+STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".jp2")
+MAX_PIXELS = 2**28  # a 16,384 pixel square; larger pictures are more likely bombs than scans
+
+_COLOR = ColorSpec(matrix=0, primaries=1, transfer=13, range=FULL)
+_PARAMETERS = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
+}
+_PARAMETERS[".jpeg"] = _PARAMETERS[".jpg"]
+_EXIF = int(cv2.IMAGE_METADATA_EXIF)
+
+
+@dataclass(frozen=True)
+class StillExtras:
+    """What a picture file carries beside its samples, as OpenCV hands it over: kinds (EXIF, XMP, ICC) and their bytes."""
+
+    kinds: tuple[int, ...] = ()
+    blocks: tuple[bytes, ...] = ()
+
+    @property
+    def orientation(self) -> Orientation:
+        """From the EXIF block; upright where there is none."""
+        exif = dict(zip(self.kinds, self.blocks, strict=True)).get(_EXIF)
+        return Orientation.from_exif(_exif_orientation(exif)) if exif else Orientation()
+
+
+def _exif_orientation(exif: bytes) -> int:
+    """The orientation tag (0x0112) of the first image directory; 1 where it is missing or the block is damaged."""
+    tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, start)
+        for i in range(count):
+            tag, _, _, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * i)
+            if tag == 0x0112:
+                return int(value)
+    except struct.error:
+        return 1
+    return 1
+
+
+def is_still(path: Path) -> bool:
+    """Whether a file is a still picture, by its name."""
+    return path.suffix.lower() in STILL_SUFFIXES
+
+
+def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25)) -> tuple[Frame, StillExtras]:
+    """Read a picture into native planes (`gbrp`, `gbrap`, `gray`, or their 16-bit forms).
+
+    Raises:
+        InputError: no such file, or not a picture OpenCV can decode, or more than 2^28 pixels.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}", "check the path") from error
+    image, extras = _decode(path, data)
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path}: samples of type {image.dtype} are not supported", "convert it to 8 or 16 bit")
+    name = "gray" if image.ndim == 2 else "gbrap" if image.shape[2] == 4 else "gbrp"
+    if image.dtype == np.uint16:
+        name += "16le"
+    planes: list[Plane] = [image] if image.ndim == 2 else [np.ascontiguousarray(image[:, :, i]) for i in (1, 0, 2, 3)[: image.shape[2]]]
+    geometry = DisplayGeometry(image.shape[1], image.shape[0], Fraction(1), extras.orientation)
+    frame = Frame(index, index, 1 / frame_rate, 1, layout_of(name), _COLOR, geometry, _planes=planes, _writable=True)
+    return frame, extras
+
+
+def _decode(path: Path, data: NDArray[np.uint8]) -> tuple[Any, StillExtras]:
+    image: Any = None
+    kinds: Any = ()
+    blocks: Any = ()
+    if data.size:
+        try:
+            image, kinds, blocks = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)
+        except cv2.error as error:
+            raise InputError(f"{path}: cannot be decoded ({error.err})", "check the file") from error
+    if image is None:
+        raise InputError(f"{path}: not a picture that can be decoded", "check the file with a viewer")
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
+        raise InputError(f"{path}: more than {MAX_PIXELS} pixels", "cut it into parts")
+    return image, StillExtras(tuple(int(k) for k in kinds), tuple(np.asarray(b, np.uint8).tobytes() for b in blocks))
+
+
+def encode_still(planes: Sequence[Plane], model: str, extras: StillExtras, suffix: str) -> bytes:
+    """Encode planes (G, B, R[, A] or Y) as a picture file of the kind `suffix` says; JPEG at quality 95, WebP lossless.
+
+    Raises:
+        UsageError: if that kind of file cannot hold such samples.
+    """
+    image: Any = planes[0] if model == "gray" else np.dstack([planes[i] for i in (1, 0, 2, 3)[: len(planes)]])
+    if suffix in (".jpg", ".jpeg", ".webp", ".bmp") and image.dtype == np.uint16:
+        raise UsageError(f"{suffix} cannot hold 16-bit samples", "choose .png or .tif")
+    if suffix in (".jpg", ".jpeg") and image.ndim == 3 and image.shape[2] == 4:
+        raise UsageError(f"{suffix} cannot hold alpha", "choose .png")
+    blocks = [np.frombuffer(b, np.uint8) for b in extras.blocks]
+    try:
+        done, data = cv2.imencodeWithMetadata(suffix, image, list(extras.kinds), blocks, _PARAMETERS.get(suffix, []))
+    except cv2.error as error:
+        raise UsageError(f"{suffix} cannot hold this picture ({error.err})", "choose .png") from error
+    if not done:
+        raise UsageError(f"{suffix} cannot hold this picture", "choose .png")
+    return bytes(data)

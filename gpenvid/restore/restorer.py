@@ -1,0 +1,138 @@
+"""A restorer: a network with its card, that takes crops in any number and gives them back better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
+from gpenvid.restore.cards import ModelCard
+from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
+from gpenvid.restore.weights import read_state_dict
+
+Dtype = Literal["fp32", "bf16"]
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+Crop = NDArray[np.float32]
+"""(S, S, 3) float32, RGB, in [0, 1]."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The device behind `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UsageError: if there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name}", "choose auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name} is not supported", "choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
+        raise UsageError(f"no device {name} here", "`gpenvid doctor` says which there are; --device cpu works everywhere")
+    return device
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 is computed in hardware; elsewhere it is slower than float32 (five times, on AVX-512 without BF16)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def choose_dtype(name: str, card: ModelCard, device: torch.device) -> Dtype:
+    """The number format behind `auto`, `fp32` or `bf16`: bf16 where it is computed in hardware, else float32.
+
+    Raises:
+        UnsupportedDtypeError: if the card does not list it.
+    """
+    if name == "auto":
+        return "bf16" if "bf16" in card.dtypes and fast_bf16(device) else "fp32"
+    if name not in DTYPES or name not in card.dtypes:
+        raise UnsupportedDtypeError(f"{card.name} does not run in {name}", f"choose one of auto, {', '.join(card.dtypes)}")
+    return "bf16" if name == "bf16" else "fp32"
+
+
+@dataclass
+class BatchReport:
+    """What happened while running.
+
+    Attributes:
+        crops: crops restored.
+        shrunk: times a batch had to be halved for lack of device memory.
+    """
+
+    crops: int = 0
+    shrunk: int = 0
+
+
+class Restorer:
+    """Runs a GPEN generator over crops.
+
+    Args:
+        network: the generator, in float32.
+        card: its facts.
+        device, dtype: where and in what it runs.
+        batch: most crops at once; 0 chooses (1 on a CPU, where larger batches leave the caches and measure slower).
+    """
+
+    def __init__(self, network: GpenGenerator, card: ModelCard, *, device: torch.device, dtype: Dtype, batch: int = 0) -> None:
+        self.card = card
+        self.size = network.shape.size
+        self.device = device
+        self.dtype = dtype
+        self.batch = batch or (1 if device.type == "cpu" else max(1, 16 * 512 * 512 // self.size**2))
+        self.report = BatchReport()
+        self._network = network.to(device=device, dtype=DTYPES[dtype])
+
+    def restore(self, crops: Sequence[Crop]) -> list[Crop]:
+        """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.
+
+        The same crop gives the same result in every batch, within the rounding of its number format.
+        """
+        results: list[Crop] = []
+        position = 0
+        while position < len(crops):
+            part = crops[position : position + self.batch]
+            try:
+                results += self._run(part)
+            except torch.OutOfMemoryError:
+                if self.batch == 1:
+                    raise
+                self.batch = max(1, self.batch // 2)
+                self.report.shrunk += 1
+                torch.cuda.empty_cache()
+                continue
+            position += len(part)
+        self.report.crops += len(crops)
+        return results
+
+    @torch.inference_mode()
+    def _run(self, crops: Sequence[Crop]) -> list[Crop]:
+        batch = torch.from_numpy(np.stack(crops)).to(self.device)
+        x = batch.permute(0, 3, 1, 2).mul(2).sub(1).to(DTYPES[self.dtype], memory_format=torch.channels_last)
+        y = self._network(x).float().add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1)
+        return list(y.contiguous().cpu().numpy())
+
+
+def load_restorer(card: ModelCard, path: Path, *, device: str = "auto", dtype: str = "auto", batch: int = 0) -> Restorer:
+    """Open a weight file as a restorer.
+
+    Raises:
+        WeightsError: if the file is damaged, unsafe or of another network.
+        UsageError: if the device or number format is not to be had.
+    """
+    where = choose_device(device)
+    network = generator_from_state_dict(read_state_dict(path))
+    if card.size and network.shape.size != card.size:
+        raise WeightsError(f"{path}: is a {network.shape.size} network, {card.name} is {card.size}", "choose the right file")
+    return Restorer(network, card, device=where, dtype=choose_dtype(dtype, card, where), batch=batch)

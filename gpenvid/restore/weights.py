@@ -1,0 +1,152 @@
+"""Weight files: where they are, how they get there, and reading them without running them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from platformdirs import user_cache_path
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from gpenvid.errors import WeightsError
+from gpenvid.restore.cards import ModelCard, built_in_folder
+from gpenvid.restore.download import download
+
+Trust = Literal["published", "pinned", "unknown"]
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all (0 where unknown)."""
+
+
+def cache_folder() -> Path:
+    """Where downloads go: `$GPENVID_WEIGHTS`, else the user's cache."""
+    named = os.environ.get("GPENVID_WEIGHTS")
+    return Path(named) if named else user_cache_path("gpenvid") / "weights"
+
+
+def search_folders() -> list[Path]:
+    """Where weight files are looked for, in order."""
+    return [built_in_folder(), Path("weights"), cache_folder()]
+
+
+def locate(card: ModelCard) -> Path | None:
+    """The file of a model, if it is on this machine."""
+    return next((f / card.file for f in search_folders() if (f / card.file).is_file()), None)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Hashes recorded when a file without a publicly known hash came here first: trust on first use."""
+
+    path: Path
+
+    def read(self) -> dict[str, str]:
+        """Hash by file name.
+
+        Raises:
+            WeightsError: if the record is damaged.
+        """
+        if not self.path.exists():
+            return {}
+        try:
+            return {str(k): str(v) for k, v in json.loads(self.path.read_text(encoding="utf-8")).items()}
+        except (json.JSONDecodeError, AttributeError) as error:
+            raise WeightsError(f"{self.path}: the record of pinned hashes is damaged", "delete it to trust the files again") from error
+
+    def add(self, file: str, sha256: str) -> None:
+        """Record a hash."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps({**self.read(), file: sha256}, indent=1), encoding="utf-8")
+        part.replace(self.path)
+
+
+def pins() -> Pins:
+    """The record that goes with the cache folder."""
+    return Pins(cache_folder() / "pins.json")
+
+
+def check_file(card: ModelCard, path: Path) -> Trust:
+    """Compare a file with its published or pinned hash.
+
+    Returns:
+        whether it agrees with a published hash, with the pin of its first use, or nothing is known of it.
+
+    Raises:
+        WeightsError: if it differs.
+    """
+    expected = card.sha256 or pins().read().get(card.file, "")
+    if not expected:
+        return "unknown"
+    if card.bytes and path.stat().st_size != card.bytes:
+        raise WeightsError(f"{path}: has {path.stat().st_size} bytes, {card.name} has {card.bytes}", "delete it and get it again")
+    if file_sha256(path) != expected:
+        raise WeightsError(f"{path}: is not {card.name} (its SHA-256 differs)", f"delete it and run `gpenvid models get {card.name}`")
+    return "published" if card.sha256 else "pinned"
+
+
+def obtain(card: ModelCard, progress: Progress | None = None) -> Path:
+    """The file of a model, downloaded if need be, its hash checked or pinned.
+
+    Raises:
+        WeightsError: wrong hash, or it cannot be downloaded; the message says what to fetch and where to put it.
+    """
+    path = locate(card)
+    if path is None:
+        if card.built_in:
+            raise WeightsError(f"{card.file}: the built-in model is missing", "install gpenvid again")
+        path = cache_folder() / card.file
+        download(card.url, path, card.bytes, progress)
+    if check_file(card, path) == "unknown":
+        pins().add(card.file, file_sha256(path))
+    return path
+
+
+def read_state_dict(path: Path) -> dict[str, object]:
+    """Read tensors by key from `.safetensors`, or from a PyTorch file without running code in it.
+
+    Raises:
+        WeightsError: no such file, damaged, not weights, or a pickle that holds code.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weight file", "check the path")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: holds code or is damaged and was not opened", "use the published file, or convert it to .safetensors"
+        ) from error
+    except (RuntimeError, SafetensorError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:100]
+        raise WeightsError(f"{path}: damaged or not a weight file ({reason})", "get it again") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path}: holds no weights by name", "choose a state dict")
+    return state
+
+
+def tensors_of(state: dict[str, object]) -> dict[str, Tensor]:
+    """The tensors of a flat state dict."""
+    return {k: v for k, v in state.items() if isinstance(v, Tensor)}
+
+
+def known_files() -> Iterator[Path]:
+    """Every weight file on this machine, in search order."""
+    for folder in search_folders():
+        if folder.is_dir():
+            yield from sorted(p for p in folder.iterdir() if p.suffix in (".pth", ".pt", ".safetensors"))

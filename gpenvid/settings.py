@@ -1,0 +1,60 @@
+"""What a user may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpenvid.errors import UsageError
+
+
+@dataclass(frozen=True)
+class RestoreSettings:
+    """Choices of one restoration.
+
+    Attributes:
+        model: restorer by name, or the path of a GPEN weight file.
+        detector: detector by name.
+        strength: share of the change that is applied, 0 to 1.
+        keep_colour: keep the source's low frequencies, so that no tint or brightness drift comes in.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        dtype: `auto`, `fp32` or `bf16`.
+        batch: crops per network call, 0 for automatic.
+        codec, crf, preset: of the video encoder; None for the default.
+        start, end: part of the clip in seconds from its first frame; None for its ends.
+        deinterlace: make interlaced frames progressive.
+        overwrite: replace an existing result.
+        strict: turn warnings about what cannot be kept into errors.
+    """
+
+    model: str = "gpen-lite-256"
+    detector: str = "auto"
+    strength: float = 1.0
+    keep_colour: bool = True
+    device: str = "auto"
+    dtype: str = "auto"
+    batch: int = 0
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    start: float | None = None
+    end: float | None = None
+    deinterlace: bool = False
+    overwrite: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            UsageError: naming the option and its range.
+        """
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"--strength {self.strength:g} is out of range", "choose 0 to 1")
+        if self.batch < 0:
+            raise UsageError(f"--batch {self.batch} is out of range", "choose 1 or more, or 0 for automatic")
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise UsageError(f"--crf {self.crf:g} is out of range", "choose 0 (best) to 51, 63 for av1 and vp9")
+        if self.start is not None and self.start < 0:
+            raise UsageError(f"--start {self.start:g} is negative", "give seconds from the first frame")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise UsageError(f"--end {self.end:g} is not after --start", "give seconds from the first frame")
