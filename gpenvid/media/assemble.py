@@ -22,9 +22,9 @@ from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
 
 # Written by the muxer itself, or about the file's own bytes.
-_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-_OWN_STREAM_TAGS = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps", "_statistics_writing_app", "_statistics_tags"}
-_OWN_STREAM_TAGS |= {"_statistics_writing_date_utc"}
+OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+OWN_STREAM_TAGS = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps", "_statistics_writing_app", "_statistics_tags"}
+OWN_STREAM_TAGS |= {"_statistics_writing_date_utc"}
 
 
 @dataclass(frozen=True)
@@ -171,11 +171,11 @@ def _add_others(output: OutputContainer, file: InputContainer, plan: StreamPlan)
 
 
 def _stream_tags(stream: Stream) -> dict[str, str]:
-    return {k: v for k, v in stream.metadata.items() if k.lower().split("-")[0] not in _OWN_STREAM_TAGS}
+    return {k: v for k, v in stream.metadata.items() if k.lower().split("-")[0] not in OWN_STREAM_TAGS}
 
 
 def _copy_tags(output: OutputContainer, file: InputContainer, keep: TimeRange, tags: dict[str, str]) -> None:
-    output.metadata.update({k: v for k, v in file.metadata.items() if k.lower() not in _OWN_TAGS})
+    output.metadata.update({k: v for k, v in file.metadata.items() if k.lower() not in OWN_TAGS})
     output.metadata.update(tags)
     chapters = file.chapters()
     if chapters and keep.is_whole:

@@ -119,3 +119,15 @@ def find_card(name: str, kind: Kind) -> ModelCard:
     if name.lower() not in cards:
         raise UsageError(f"unknown {kind} {name}", f"choose one of {', '.join(c.name for c in cards.values())}")
     return cards[name.lower()]
+
+
+def any_card(name: str) -> ModelCard:
+    """The card of a model of any kind by name, capitals ignored.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    for card in all_cards().values():
+        if card.name.lower() == name.lower():
+            return card
+    raise UsageError(f"unknown model {name}", "`gpenvid models list` shows them all")

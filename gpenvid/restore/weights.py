@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from gpenvid.errors import WeightsError
-from gpenvid.restore.cards import ModelCard, built_in_folder
+from gpenvid.errors import UsageError, WeightsError
+from gpenvid.restore.cards import ModelCard, all_cards, any_card, built_in_folder
 from gpenvid.restore.download import download
 
 Trust = Literal["published", "pinned", "unknown"]
@@ -145,8 +146,54 @@ def tensors_of(state: dict[str, object]) -> dict[str, Tensor]:
     return {k: v for k, v in state.items() if isinstance(v, Tensor)}
 
 
-def known_files() -> Iterator[Path]:
-    """Every weight file on this machine, in search order."""
-    for folder in search_folders():
-        if folder.is_dir():
-            yield from sorted(p for p in folder.iterdir() if p.suffix in (".pth", ".pt", ".safetensors"))
+@dataclass(frozen=True)
+class Verdict:
+    """One line of `gpenvid models verify`."""
+
+    good: bool
+    text: str
+
+
+_TRUST_WORDS = {
+    "published": "agrees with the published hash",
+    "pinned": "agrees with the hash pinned at its first use (no published one is known)",
+    "unknown": "no hash is known; it is pinned at its first use",
+}
+
+
+def verify_all() -> Iterator[Verdict]:
+    """Check every known model that is on this machine."""
+    for card in all_cards().values():
+        path = locate(card)
+        if path is None:
+            yield Verdict(True, f"{card.name}: not here")
+            continue
+        try:
+            yield Verdict(True, f"{card.name}: {path}: {_TRUST_WORDS[check_file(card, path)]}")
+        except WeightsError as error:
+            yield Verdict(False, f"{card.name}: {error}")
+
+
+def import_file(file: Path, name: str | None = None) -> Path:
+    """Copy a weight file into the cache under its model's file name, its hash checked or pinned, and return where it is.
+
+    Raises:
+        UsageError: if no known model has that file name and `name` is not given.
+        WeightsError: no such file, or its hash is wrong.
+    """
+    if not file.is_file():
+        raise WeightsError(f"{file}: no such weight file", "check the path")
+    card = any_card(name) if name else next((c for c in all_cards().values() if c.file == file.name), None)
+    if card is None:
+        raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
+    target = cache_folder() / card.file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    shutil.copyfile(file, part)
+    try:
+        if check_file(card, part) == "unknown":
+            pins().add(card.file, file_sha256(part))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target

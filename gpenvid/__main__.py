@@ -1,0 +1,5 @@
+"""`python -m gpenvid`."""
+
+from gpenvid.cli import main
+
+main()

@@ -1,0 +1,249 @@
+"""The command line. Thin: every command calls a public function and prints what it returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gpenvid import __version__
+from gpenvid.errors import ExitCode, GpenvidError, UsageError
+from gpenvid.settings import RestoreSettings
+
+app = typer.Typer(
+    name="gpenvid",
+    help="Restore faces in video: same file back, same timing, same sound, faces restored.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="List, get and check model weights.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+_DEFAULTS = RestoreSettings()
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"gpenvid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Restore faces in video."""
+
+
+@app.command()
+def restore(
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="INPUT...", help="Videos, pictures, folders, or sequences like scan_%04d.png.")
+    ] = None,
+    input_option: Annotated[list[str] | None, typer.Option("-i", "--input", help="Another way to name an input.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Result; by default NAME_restored.EXT beside the input.")] = None,
+    model: Annotated[str, typer.Option(help="Restorer by name (see `gpenvid models list`) or a GPEN weight file.")] = _DEFAULTS.model,
+    detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
+    strength: Annotated[float, typer.Option(help="Share of the change that is applied, 0 to 1.")] = _DEFAULTS.strength,
+    color: Annotated[str, typer.Option(help="Whose low frequencies to keep: source or restored.")] = "source",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
+    dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
+    batch: Annotated[int, typer.Option(help="Crops per network call; 0 chooses.")] = _DEFAULTS.batch,
+    codec: Annotated[str | None, typer.Option(help="h264, h265, av1, vp9, ffv1, prores, dnxhr, h264_nvenc, hevc_nvenc, av1_nvenc.")] = None,
+    crf: Annotated[float | None, typer.Option(help="Quality of the encoder; 16 by default, lower is better.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Speed of the encoder, such as medium or veryfast.")] = None,
+    start: Annotated[float | None, typer.Option(help="Begin here, in seconds from the first frame.")] = None,
+    end: Annotated[float | None, typer.Option(help="End here, in seconds from the first frame.")] = None,
+    deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Make interlaced frames progressive.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where something of the source cannot be kept.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write what was done to this JSON file.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+) -> None:
+    """Restore the faces of videos, pictures, folders of pictures or numbered image sequences."""
+    sources = [*(inputs or []), *(input_option or [])]
+    if not sources:
+        raise UsageError("no INPUT", "name a video, a picture, a folder or a sequence; see `gpenvid restore --help`")
+    if color not in ("source", "restored"):
+        raise UsageError(f"unknown --color {color}", "choose source or restored")
+    settings = RestoreSettings(
+        model=model,
+        detector=detector,
+        strength=strength,
+        keep_colour=color == "source",
+        device=device,
+        dtype=dtype,
+        batch=batch,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        start=start,
+        end=end,
+        deinterlace=deinterlace,
+        overwrite=overwrite,
+        strict=strict,
+    )
+    _restore(sources, output, settings, report, quiet=quiet)
+
+
+def _restore(sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool) -> None:
+    from gpenvid.console import ConsoleProgress, print_summary
+    from gpenvid.job.report import write_reports
+    from gpenvid.job.restore import restore_many
+
+    progress = ConsoleProgress(quiet=quiet)
+    try:
+        done = restore_many(sources, output, settings, progress)
+    finally:
+        progress.close()
+    if report is not None:
+        write_reports(report, done)
+    if not quiet:
+        for one in done:
+            print_summary(Console(), one)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("gpenvid-demo"),
+    clip: Annotated[str, typer.Option(help="interview, old_film or all.")] = "all",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = True,
+) -> None:
+    """Restore the sample clips that come with gpenvid, without any download."""
+    from gpenvid.job.demo import sample_clips
+
+    clips = sample_clips(clip)
+    output.mkdir(parents=True, exist_ok=True)
+    for path in clips:
+        _restore([str(path)], output / f"{path.stem}_restored{path.suffix}", RestoreSettings(overwrite=overwrite), None, quiet=False)
+    typer.echo(f"the results are in {output.resolve()}")
+
+
+@app.command()
+def verify(
+    source: Annotated[Path, typer.Argument(help="The source.")],
+    output: Annotated[Path, typer.Argument(help="What was made of it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check that a result keeps its source's times, streams, tags and picture properties. Exit code 1 if not."""
+    from gpenvid.media.audit import audit
+
+    result = audit(source, output)
+    if as_json:
+        print(json.dumps({"passed": result.passed, "findings": [asdict(f) for f in result.findings]}, indent=2))
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        colours = {"same": "green", "differs": "red", "noted": "yellow"}
+        for finding in result.findings:
+            table.add_row(f"[{colours[finding.outcome]}]{finding.outcome}[/]", finding.what, finding.detail)
+        Console().print(table, highlight=False)
+        typer.echo("passed" if result.passed else "FAILED")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, devices, encoders, weights and disk space, with remedies for what is missing."""
+    from gpenvid.job.doctor import examine
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    marks = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]problem[/]"}
+    findings = examine()
+    for finding in findings:
+        table.add_row(marks[finding.state], finding.what, finding.detail)
+    Console().print(table, highlight=False)
+    if any(f.state == "problem" for f in findings):
+        raise typer.Exit(1)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Show every model, its licence and whether it is here."""
+    from gpenvid.restore.cards import all_cards
+    from gpenvid.restore.weights import locate
+
+    table = Table("name", "kind", "crop", "here", "licence", "description", box=None, pad_edge=False)
+    for card in all_cards().values():
+        where = "built in" if card.built_in else "yes" if locate(card) else "no"
+        table.add_row(card.name, card.kind, str(card.size or ""), where, card.licence, card.description)
+    Console().print(table, highlight=False)
+
+
+@models_app.command("get")
+def models_get(name: Annotated[str, typer.Argument(help="Model name, as in `gpenvid models list`.")]) -> None:
+    """Download a model, after showing its licence."""
+    from gpenvid.console import ConsoleProgress
+    from gpenvid.job.models import fetch
+    from gpenvid.restore.cards import any_card
+
+    typer.echo(fetch(any_card(name), ConsoleProgress()))
+
+
+@models_app.command("verify")
+def models_verify() -> None:
+    """Compare every weight file here with its published hash, or with the hash of its first use."""
+    from gpenvid.restore.weights import verify_all
+
+    failed = False
+    for line in verify_all():
+        typer.echo(line.text)
+        failed = failed or not line.good
+    if failed:
+        raise typer.Exit(ExitCode.WEIGHTS)
+
+
+@models_app.command("import")
+def models_import(
+    file: Annotated[Path, typer.Argument(help="A weight file fetched by other means.")],
+    name: Annotated[str | None, typer.Option("--as", help="The model it is, where its file name does not say.")] = None,
+) -> None:
+    """Take a weight file into the cache, its hash checked or pinned."""
+    from gpenvid.restore.weights import import_file
+
+    typer.echo(import_file(file, name))
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; every expected error becomes one line and its exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    debug = "--debug" in sys.argv
+    try:
+        arguments = [a for a in sys.argv[1:] if a != "--debug"]
+        code = app(args=arguments, standalone_mode=False)
+    except GpenvidError as error:
+        _fail(str(error), error.exit_code, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; nothing was left under the result's name", ExitCode.INTERRUPTED, debug)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, a traceback on request
+        # Usage errors of the option parser; their class has moved between its releases, their interface has not.
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            _fail(f"{error.format_message()}; see --help", ExitCode.USAGE, debug)
+        _fail(f"unexpected {type(error).__name__}: {error}; run again with --debug and report it", ExitCode.BUG, debug)
+    else:
+        raise SystemExit(code or 0)
+
+
+def _fail(message: str, code: ExitCode, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    Console(stderr=True).print(f"gpenvid: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)
+    raise SystemExit(int(code))

@@ -1,0 +1,95 @@
+"""Progress for people: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gpenvid.job.report import Report
+
+_PLAIN_EVERY = 10.0  # seconds between plain lines
+
+
+class ConsoleProgress:
+    """Shows stage, frames, frames per second, faces and time left.
+
+    Args:
+        console: where to write; standard error by default, so that output can be piped.
+        quiet: show notes only.
+    """
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or Console(stderr=True)
+        self._quiet = quiet
+        self._live: Progress | None = None
+        self._task: TaskID | None = None
+        self._name, self._total, self._frames, self._faces = "", 0, 0, 0
+        self._began = self._spoke = time.monotonic()
+
+    def stage(self, name: str, total: int) -> None:
+        """Begin a stage."""
+        self._name, self._total, self._frames, self._faces = name, total, 0, 0
+        self._began = self._spoke = time.monotonic()
+        if self._quiet:
+            return
+        if not self.console.is_terminal:
+            self.console.print(f"{name}: {total or 'unknown number of'} frames" if name != "assemble" else name)
+            return
+        if self._live is None:
+            columns = (
+                TextColumn("{task.description:<9}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+            )
+            self._live = Progress(*columns, console=self.console, transient=True)
+            self._live.start()
+        if self._task is not None:
+            self._live.remove_task(self._task)
+        self._task = self._live.add_task(name, total=total or None, rate="")
+
+    def advance(self, frames: int, faces: int = 0) -> None:
+        """Count frames and faces."""
+        self._frames += frames
+        self._faces += faces
+        now = time.monotonic()
+        rate = self._frames / max(now - self._began, 1e-6)
+        text = f"{rate:.1f} fps" + (f", {self._faces} faces" if self._faces else "")
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, completed=self._frames, rate=text)
+        elif not self._quiet and not self.console.is_terminal and now - self._spoke > _PLAIN_EVERY:
+            self._spoke = now
+            left = f", {(self._total - self._frames) / rate:.0f} s left" if self._total > self._frames else ""
+            self.console.print(f"{self._name}: {self._frames}/{self._total or '?'} frames, {text}{left}")
+
+    def note(self, text: str) -> None:
+        """Show a line at once."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def print_summary(console: Console, report: Report) -> None:
+    """One restoration as a small table."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    wall = report.timing.get("wall", 0.0)
+    analysis = report.analysis
+    table.add_row("result", report.output)
+    table.add_row("frames", f"{report.frames} in {wall:.1f} s ({report.frames / wall if wall else 0:.1f} fps)")
+    table.add_row("faces", f"{report.faces} restored, {report.tracks} tracks")
+    table.add_row("detector", f"{analysis.detector}, called on {analysis.detector_calls} of {analysis.frames} frames")
+    table.add_row("restorer", f"{report.restorer.name}, {report.restorer.dtype} on {report.restorer.device}")
+    table.add_row("memory", f"{report.memory.peak_resident / 2**20:.0f} MiB peak")
+    for reason, count in report.skipped.items():
+        table.add_row("skipped", f"{count} faces: {reason}")
+    for warning in report.warnings:
+        table.add_row("warning", warning)
+    console.print(table, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,111 @@
+"""What this machine has, and what to do about what it lacks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import av
+import torch
+from av.codec import Codec, codecs_available
+
+from gpenvid import __version__
+from gpenvid.errors import GpenvidError
+from gpenvid.media.encoders import CODECS
+from gpenvid.restore.cards import all_cards
+from gpenvid.restore.restorer import choose_device, fast_bf16
+from gpenvid.restore.weights import cache_folder, check_file, locate
+
+State = Literal["ok", "note", "problem"]
+_LOW_SPACE = 2 * 10**9  # bytes: less than an hour of 1080p at CRF 16
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing looked at."""
+
+    state: State
+    what: str
+    detail: str
+
+
+def examine() -> list[Diagnosis]:
+    """Look at versions, devices, encoders, weights and disk."""
+    return [*_versions(), *_devices(), _encoders(), *_weights(), *_disk()]
+
+
+def _versions() -> list[Diagnosis]:
+    found = [Diagnosis("ok", "gpenvid", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")]
+    for package in ("torch", "av", "opencv-python", "numpy", "scipy"):
+        try:
+            found.append(Diagnosis("ok", package, metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            found.append(Diagnosis("note", package, "not installed under this name (a headless or system build may serve)"))
+    libraries = av.library_versions
+    found.append(Diagnosis("ok", "FFmpeg", ", ".join(f"{k} {'.'.join(map(str, v))}" for k, v in list(libraries.items())[:3])))
+    return found
+
+
+def _devices() -> list[Diagnosis]:
+    cpu = choose_device("cpu")
+    found = [
+        Diagnosis(
+            "ok", "cpu", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, bf16 in hardware: {'yes' if fast_bf16(cpu) else 'no'}"
+        )
+    ]
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            found.append(
+                Diagnosis("ok", f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+            )
+    elif torch.version.cuda is None:
+        found.append(
+            Diagnosis("note", "cuda", "this torch is built for the CPU; with an NVIDIA card install torch's CUDA build (see README)")
+        )
+    else:
+        found.append(Diagnosis("note", "cuda", "no usable NVIDIA device; check the driver with nvidia-smi"))
+    return found
+
+
+def _encoders() -> Diagnosis:
+    def there(encoder: str) -> bool:
+        return encoder in codecs_available and Codec(encoder, "w").is_encoder
+
+    have = [name for name, encoder in CODECS.items() if there(encoder)]
+    lack = [name for name in CODECS if name not in have]
+    state: State = "problem" if "h264" in lack else "ok"
+    return Diagnosis(state, "encoders", ", ".join(have) + (f"; missing: {', '.join(lack)} (install PyAV from its wheels)" if lack else ""))
+
+
+def _weights() -> list[Diagnosis]:
+    found: list[Diagnosis] = []
+    for card in all_cards().values():
+        path = locate(card)
+        if path is None:
+            remedy = "reinstall gpenvid" if card.built_in else f"`gpenvid models get {card.name}` ({card.licence})"
+            found.append(Diagnosis("problem" if card.built_in else "note", card.name, f"not here: {remedy}"))
+            continue
+        try:
+            trust = check_file(card, path)
+            found.append(Diagnosis("ok", card.name, f"{path} ({trust})"))
+        except GpenvidError as error:
+            found.append(Diagnosis("problem", card.name, str(error)))
+    return found
+
+
+def _disk() -> list[Diagnosis]:
+    found: list[Diagnosis] = []
+    for what, folder in (("this folder", Path.cwd()), ("weights folder", cache_folder())):
+        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        free = shutil.disk_usage(existing).free
+        state: State = "note" if free < _LOW_SPACE else "ok"
+        found.append(
+            Diagnosis(state, what, f"{folder}, {free / 1e9:.1f} GB free" + ("; make room before a long job" if state == "note" else ""))
+        )
+    return found
