@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
-from gpenvid.media.containers import Container
-from gpenvid.media.encoders import EncoderSettings, supported_codecs
+from gpenvid.media.containers import Container, supported_codecs
+from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
 
@@ -123,7 +124,10 @@ def assemble(
         InputError: if the destination cannot be written or the container refuses a stream.
     """
     try:
-        with open_input(source) as file, av.open(str(target), "w", format=container.muxer, options=dict(container.options)) as output:
+        with (
+            open_input(source) as file,
+            av.open(str(target), "w", format=container.muxer, options=_muxer_options(file, info, container, plan)) as output,
+        ):
             video = _add_video(output, file, info, settings)
             others = _add_others(output, file, plan)
             _copy_tags(output, file, keep, tags)
@@ -137,6 +141,16 @@ def assemble(
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{target}: cannot be written ({reason})", "check free space and permissions, or try a .mkv output") from error
+
+
+def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> dict[str, str]:
+    options = dict(container.options)
+    if container.muxer in ("mp4", "mov"):
+        # Start offsets are written in the movie's own clock, a millisecond by default; one that all streams share is exact.
+        bases = [info.time_base, *(file.streams[i].time_base for i in plan.copied)]
+        clock = lcm(*(base.denominator for base in bases if base))
+        options["movie_timescale"] = str(clock if clock < 2**31 else max(base.denominator for base in bases if base))
+    return options
 
 
 def _add_video(output: OutputContainer, file: InputContainer, info: VideoInfo, settings: EncoderSettings) -> VideoStream:
@@ -171,7 +185,10 @@ def _add_others(output: OutputContainer, file: InputContainer, plan: StreamPlan)
 
 
 def _stream_tags(stream: Stream) -> dict[str, str]:
-    return {k: v for k, v in stream.metadata.items() if k.lower().split("-")[0] not in OWN_STREAM_TAGS}
+    tags = {k: v for k, v in stream.metadata.items() if k.lower().split("-")[0] not in OWN_STREAM_TAGS}
+    if "name" in tags:  # how FFmpeg reads a QuickTime track's name, which it writes from the title
+        tags.setdefault("title", tags["name"])
+    return tags
 
 
 def _copy_tags(output: OutputContainer, file: InputContainer, keep: TimeRange, tags: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -93,9 +94,9 @@ def audit(source: Path, output: Path) -> Audit:
 
 def _compare_times(result: Audit, before: _VideoFacts, after: _VideoFacts, shift: Fraction) -> None:
     result.compare("frame count", len(before.times), len(after.times))
-    # A time can be off by half a tick of the coarser clock; both first frames may be, so a whole tick in all.
-    tick = max(before.info.time_base, after.info.time_base)
-    limit = tick if after.info.time_base > before.info.time_base else Fraction(0)
+    # Where the result's clock cannot count the source's ticks a time can be off by half a tick, and the first one too.
+    tick = after.info.time_base
+    limit = Fraction(0) if (before.info.time_base / tick).denominator == 1 else tick
     worst = max((abs(b + shift - a) for b, a in zip(before.times, after.times, strict=False)), default=Fraction(0))
     same = worst <= limit
     detail = f"largest difference {float(worst) * 1e3:.3f} ms, clock tick {float(tick) * 1e3:.3f} ms"
@@ -214,6 +215,8 @@ def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, 
 def _same_tag(key: str, wanted: str, found: str) -> bool:
     if key == "creation_time":  # written as a number in some containers, as text in others
         return wanted[:19].replace(" ", "T") == found[:19].replace(" ", "T")
+    if key.startswith("location"):  # coordinates, written with more or fewer digits
+        return re.sub(r"(\.\d*?)0+(?=\D)", r"\1", wanted) == re.sub(r"(\.\d*?)0+(?=\D)", r"\1", found)
     if key == "language":
         return wanted == found or {wanted, found} <= {"und", ""}
     return wanted == found

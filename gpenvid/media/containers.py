@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from av.codec import codecs_available
+import av
 from av.format import ContainerFormat
 
 from gpenvid.errors import UsageError
@@ -72,10 +73,19 @@ def container_for_source(path: Path, demuxer: str) -> tuple[Container, str | Non
     return MATROSKA, f"{path.name} is {demuxer}, which cannot be written with exact times; the result is Matroska (.mkv)"
 
 
+# FFmpeg's transport stream muxer does not tell what it takes.
+_MPEGTS_VIDEO = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"})
+_MPEGTS_SOUND = frozenset({"aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus"})
+_MPEGTS_CODECS = _MPEGTS_VIDEO | _MPEGTS_SOUND | {"dvb_subtitle", "dvbsub", "dvb_teletext"}
+
+
 @lru_cache(maxsize=16)
-def encoders_available() -> frozenset[str]:
-    """Names of the encoders this FFmpeg has."""
-    return frozenset(codecs_available)
+def supported_codecs(muxer: str) -> frozenset[str]:
+    """Names of the codecs a muxer takes. Asking FFmpeg takes about 2 ms, so the answer is kept."""
+    if muxer == "mpegts":
+        return _MPEGTS_CODECS
+    with av.open(os.devnull, "w", format=muxer) as probe:
+        return frozenset(probe.supported_codecs)
 
 
 @lru_cache(maxsize=16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,7 +16,7 @@ from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.color import ColorSpec
-from gpenvid.media.containers import Container, needs_global_header
+from gpenvid.media.containers import Container, needs_global_header, supported_codecs
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import PixelLayout
 from gpenvid.media.probe import VideoInfo
@@ -124,14 +123,10 @@ def choose_encoder(
         UsageError: unknown codec, or one that this container or this machine does not have.
     """
     encoder = _named_encoder(request.codec) if request.codec else _default_encoder(info.layout, container)
-    try:
-        codec = Codec(encoder, "w")
-    except UnknownCodecError as error:
-        raise UsageError(f"this FFmpeg has no encoder {encoder}", "choose another --codec; `gpenvid doctor` lists them") from error
     _check_container(encoder, container)
     warnings = []
     pixel_format = info.layout.name
-    offered = [f.name for f in codec.video_formats or []]
+    offered = offered_formats(encoder)
     if pixel_format not in offered:
         best, loss = find_best_pix_fmt_of_list(offered, pixel_format, info.layout.alpha)
         if best is None:
@@ -157,6 +152,18 @@ def choose_encoder(
     return settings, warnings
 
 
+def offered_formats(encoder: str) -> list[str]:
+    """Names of the pixel formats an encoder takes.
+
+    Raises:
+        UsageError: if this FFmpeg has no such encoder.
+    """
+    try:
+        return [f.name for f in Codec(encoder, "w").video_formats or []]
+    except UnknownCodecError as error:
+        raise UsageError(f"this FFmpeg has no encoder {encoder}", "choose another --codec; `gpenvid doctor` lists them") from error
+
+
 def _named_encoder(name: str) -> str:
     key = _ALIASES.get(name.lower(), name.lower())
     if key not in CODECS:
@@ -166,7 +173,8 @@ def _named_encoder(name: str) -> str:
 
 def _default_encoder(layout: PixelLayout, container: Container) -> str:
     if container.muxer == "webm":
-        return "libvpx-vp9"
+        # Not every build of libvpx has its deep formats; AV1 is WebM's other codec.
+        return "libvpx-vp9" if layout.name in offered_formats("libvpx-vp9") else "libsvtav1"
     if layout.alpha or layout.bits > 12:
         return "ffv1" if container.muxer == "matroska" else "prores_ks"
     if layout.model == "rgb":
@@ -184,17 +192,6 @@ def _check_container(encoder: str, container: Container) -> None:
 def container_holds(container: Container, codec: str) -> bool:
     """Whether FFmpeg's muxer for this container takes a codec (by its stream name)."""
     return codec in supported_codecs(container.muxer)
-
-
-_SUPPORTED: dict[str, frozenset[str]] = {}
-
-
-def supported_codecs(muxer: str) -> frozenset[str]:
-    """Codec names a muxer takes. Asking FFmpeg takes about 2 ms, so the answer is kept."""
-    if muxer not in _SUPPORTED:
-        with av.open(os.devnull, "w", format=muxer) as probe:
-            _SUPPORTED[muxer] = frozenset(probe.supported_codecs)
-    return _SUPPORTED[muxer]
 
 
 def _options(encoder: str, pixel_format: str, request: EncoderRequest, info: VideoInfo, interlaced: bool) -> dict[str, str]:
