@@ -133,6 +133,8 @@ def restore_video(
                 tags=tags,
             )
             result.replace(plan.output)
+    except OSError as error:
+        raise InputError(f"{plan.output}: cannot be written ({error.strerror})", "make room or choose another -o") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     report.warnings += plan.reader.faults.sentences(item.path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gpenvid.errors import WeightsError
 
+_SCHEME = "https://"
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0  # seconds without a byte
 
@@ -27,7 +28,7 @@ def download(url: str, target: Path, size: int = 0, progress: Callable[[int, int
     """
     part = target.with_name(target.name + ".part")
     remedy = f"fetch it elsewhere and put it at {target}"
-    if not url.startswith("https://"):
+    if not url.startswith(_SCHEME):
         raise WeightsError(f"{url}: only https addresses are downloaded", remedy)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

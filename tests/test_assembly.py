@@ -1,0 +1,117 @@
+"""Segments on disk, decoding times, and which container gets what."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpenvid.errors import UsageError
+from gpenvid.media.assemble import TimeRange, decoding_times
+from gpenvid.media.containers import container_for_output, container_for_source, supported_codecs
+from gpenvid.media.segments import DamagedSegmentError, read_segment, write_segment
+
+
+def _packet(pts: int, data: bytes, key: bool) -> av.Packet:
+    packet = av.Packet(data)
+    packet.pts, packet.is_keyframe, packet.duration = pts, key, 3
+    return packet
+
+
+@pytest.fixture
+def segment(tmp_path: Path) -> Path:
+    path = tmp_path / "1.seg"
+    write_segment(path, [_packet(0, b"abc", True), _packet(4, b"", False), _packet(2, b"de", False)], {0: 2})
+    return path
+
+
+def test_a_segment_gives_back_its_packets(segment: Path) -> None:
+    found = [(p.pts, p.duration, p.keyframe, p.data) for p in read_segment(segment)]
+    assert found == [(0, 2, True, b"abc"), (4, 3, False, b""), (2, 3, False, b"de")]
+
+
+@given(st.data())
+def test_a_changed_segment_is_noticed(data: st.DataObject) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "1.seg"
+        write_segment(path, [_packet(0, b"abcdefgh" * 4, True)], {})
+        content = bytearray(path.read_bytes())
+        position = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            content[position] ^= 1 << data.draw(st.integers(0, 7))
+        else:
+            content = content[:position]
+        path.write_bytes(content)
+        with pytest.raises(DamagedSegmentError):
+            list(read_segment(path))
+
+
+def test_a_segment_whose_encoder_fails_is_absent(tmp_path: Path) -> None:
+    def failing() -> object:
+        yield _packet(0, b"abc", True)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_segment(tmp_path / "1.seg", failing(), {})
+    assert not (tmp_path / "1.seg").exists()
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=40, unique=True), st.randoms(use_true_random=False))
+def test_decoding_times_rise_and_never_pass_the_presentation(times: list[int], random) -> None:
+    shown = sorted(times)
+    # Reordering as B-frames do it: local swaps.
+    order = list(shown)
+    for i in range(len(order) - 1):
+        if random.random() < 0.5:
+            order[i], order[i + 1] = order[i + 1], order[i]
+    decoded = decoding_times(order, 1)
+    assert all(a < b for a, b in pairwise(decoded))
+    assert all(d <= p for d, p in zip(decoded, order, strict=True))
+
+
+def test_without_reordering_decoding_and_presentation_are_one() -> None:
+    assert decoding_times([3, 7, 8], 1) == [3, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("name", "demuxer", "expected"),
+    [
+        ("a.mp4", "mov,mp4,m4a,3gp,3g2,mj2", ".mp4"),
+        ("a.mov", "mov,mp4,m4a,3gp,3g2,mj2", ".mov"),
+        ("a.mkv", "matroska,webm", ".mkv"),
+        ("a.webm", "matroska,webm", ".webm"),
+        ("a.ts", "mpegts", ".ts"),
+        ("a.avi", "avi", ".mkv"),
+        ("a.wtv", "wtv", ".mkv"),
+        ("misnamed.mp4", "mxf", ".mkv"),
+    ],
+)
+def test_a_result_stays_in_its_container_where_that_keeps_its_times(name: str, demuxer: str, expected: str) -> None:
+    container, reason = container_for_source(Path(name), demuxer)
+    assert container.suffix == expected
+    assert (reason is None) == (Path(name).suffix == expected)
+
+
+def test_an_unknown_extension_is_refused() -> None:
+    with pytest.raises(UsageError, match="xyz"):
+        container_for_output(Path("a.xyz"))
+
+
+@pytest.mark.parametrize(
+    ("muxer", "codec"), [("mp4", "h264"), ("matroska", "ffv1"), ("mpegts", "h264"), ("webm", "vp9"), ("mov", "prores")]
+)
+def test_muxers_take_their_codecs(muxer: str, codec: str) -> None:
+    assert codec in supported_codecs(muxer)
+
+
+@given(st.fractions(0, 10), st.fractions(0, 10), st.fractions(0, 10))
+def test_a_range_holds_its_start_and_not_its_end(start: Fraction, length: Fraction, moment: Fraction) -> None:
+    keep = TimeRange(start, start + length)
+    assert keep.holds(moment) == (start <= moment < start + length)

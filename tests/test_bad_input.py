@@ -1,0 +1,220 @@
+"""Bad input: one line that names the file and the remedy, the documented exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import pytest
+import torch
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.cli import main
+from gpenvid.errors import GpenvidError, InputError, WeightsError
+from gpenvid.restore.weights import read_state_dict
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+@dataclass
+class _Done:
+    returncode: int
+    stderr: str
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., _Done]:
+    """The command line in this process: starting Python and torch anew would take three seconds a case."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GPENVID_WEIGHTS", str(folder / "weights"))
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object) -> _Done:
+        monkeypatch.setattr(sys, "argv", ["gpenvid", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        signal.signal(signal.SIGTERM, handler)
+        return _Done(int(stopped.value.code or 0), capsys.readouterr().err)
+
+    return call
+
+
+class _Code:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch executed",)
+
+
+def _broken_pickle(path: Path) -> None:
+    with path.open("wb") as file:
+        pickle.dump({"weight": _Code()}, file)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with one of every kind of bad input."""
+    (tmp_path / "text.mp4").write_text("this is no film\n" * 50)
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "noise.png").write_bytes(os.urandom(5000))
+    shutil.copy(SAMPLES / "interview.mp4", tmp_path / "clip.mp4")
+    _broken_pickle(tmp_path / "evil.pth")
+    (tmp_path / "noise.pth").write_bytes(os.urandom(5000))
+    (tmp_path / "noise.safetensors").write_bytes(os.urandom(5000))
+    torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    (tmp_path / "headonly.mp4").write_bytes((SAMPLES / "interview.mp4").read_bytes()[:64] + os.urandom(3000))
+    with av.open(str(tmp_path / "noframes.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        container.start_encoding()
+    return tmp_path
+
+
+CASES = {
+    "no such file": (["absent.mp4"], 3, "absent.mp4"),
+    "folder without pictures": (["nothing"], 3, "nothing"),
+    "text called mp4": (["text.mp4"], 3, "text.mp4"),
+    "empty file": (["empty.mp4"], 3, "empty.mp4"),
+    "no frames": (["noframes.mkv"], 3, "noframes.mkv"),
+    "noise called png": (["noise.png"], 3, "noise.png"),
+    "header only": (["headonly.mp4"], 3, "headonly.mp4"),
+    "output equals input": (["clip.mp4", "-o", "clip.mp4", "--overwrite"], 2, "clip.mp4"),
+    "destination folder missing": (["clip.mp4", "-o", "no/where/out.mp4"], 3, "no/where"),
+    "unknown model": (["clip.mp4", "--model", "GPEN-9000"], 2, "GPEN-9000"),
+    "unknown detector": (["clip.mp4", "--detector", "magic"], 2, "magic"),
+    "unknown codec": (["clip.mp4", "--codec", "cinepak9"], 2, "cinepak9"),
+    "unknown container": (["clip.mp4", "-o", "out.xyz"], 2, ".xyz"),
+    "codec and container do not fit": (["clip.mp4", "-o", "out.mp4", "--codec", "prores"], 2, ".mp4"),
+    "strength out of range": (["clip.mp4", "--strength", "3"], 2, "strength"),
+    "end before start": (["clip.mp4", "--start", "3", "--end", "1"], 2, "--end"),
+    "beyond the end": (["clip.mp4", "--start", "300"], 3, "clip.mp4"),
+    "no such device": (["clip.mp4", "--device", "cuda:7"], 2, "cuda:7"),
+    "unknown option": (["clip.mp4", "--bogus"], 2, "--bogus"),
+    "no input": ([], 2, "INPUT"),
+    "weights with code in them": (["clip.mp4", "--model", "evil.pth"], 4, "evil.pth"),
+    "damaged weights": (["clip.mp4", "--model", "noise.pth"], 4, "noise.pth"),
+    "damaged safetensors": (["clip.mp4", "--model", "noise.safetensors"], 4, "noise.safetensors"),
+    "weights of another network": (["clip.mp4", "--model", "other.pth"], 4, "GPEN"),
+    "no such weight file": (["clip.mp4", "--model", "absent.pth"], 4, "absent.pth"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line_and_leaves_nothing(case: str, folder: Path, run: Callable[..., _Done]) -> None:
+    arguments, code, named = CASES[case]
+    before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    done = run("restore", *arguments)
+    assert done.returncode == code, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("gpenvid:")]
+    assert len(lines) == 1
+    assert named in lines[0]
+    assert "Traceback" not in done.stderr
+    assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+
+
+def test_debug_shows_the_traceback(run: Callable[..., _Done]) -> None:
+    assert "Traceback" in run("--debug", "restore", "absent.mp4").stderr
+
+
+def test_an_existing_result_is_not_replaced_without_being_asked(folder: Path, run: Callable[..., _Done]) -> None:
+    (folder / "clip_restored.mp4").write_text("mine")
+    done = run("restore", "clip.mp4")
+    assert done.returncode == 2
+    assert "--overwrite" in done.stderr
+    assert (folder / "clip_restored.mp4").read_text() == "mine"
+
+
+def test_no_network_says_what_to_fetch_and_where_to_put_it(
+    folder: Path, run: Callable[..., _Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy that is not there is the same as no network.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    done = run("restore", "clip.mp4", "--model", "GPEN-BFR-512")
+    assert done.returncode == 4
+    assert "GPEN-BFR-512.pth" in done.stderr
+    assert str(folder / "weights") in done.stderr
+    assert "non-commercial" in done.stderr
+    assert not list(folder.glob("*_restored*"))
+
+
+def test_a_pickle_with_code_is_not_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(WeightsError, match="holds code"):
+        read_state_dict(folder / "evil.pth")
+    assert not (folder / "executed").exists()
+
+
+def test_a_truncated_file_is_restored_as_far_as_it_goes(tiny_model: Path, tmp_path: Path, make_clip, astronaut) -> None:
+    whole = make_clip([astronaut[:240, :320]] * 40, "whole.mkv", codec="libx264", options={"g": "5"})
+    data = whole.read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(data[: len(data) * 2 // 3])
+    report = gpenvid.restore(cut, tmp_path / "out.mkv", RestoreSettings(model=str(tiny_model), detector="haar"))
+    assert 5 < report.frames < 40
+
+
+def test_an_unwritable_folder_is_said_before_any_work(tmp_path: Path, tiny_model: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with pytest.raises(InputError, match="not writable"):
+        gpenvid.restore(SAMPLES / "interview.mp4", locked / "out.mp4", RestoreSettings(model=str(tiny_model)))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(InputError, match="needed"):
+        gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_during_the_job_leaves_nothing(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="haar", end=0.5))
+    assert not list(tmp_path.iterdir())
+
+
+def test_strict_refuses_what_a_container_cannot_hold(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+    source = shared / "media" / "formats" / "androidx_sample_with_ass_subtitles.mkv"
+    with pytest.raises(GpenvidError, match="subtitle"):
+        gpenvid.restore(source, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), strict=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_strict_the_loss_is_a_warning(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+    source = shared / "media" / "formats" / "androidx_sample_with_ass_subtitles.mkv"
+    report = gpenvid.restore(source, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="haar", preset="ultrafast"))
+    assert any("subtitle" in w and ".mkv" in w for w in report.warnings)
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_job_stops_soon_and_leaves_nothing_under_the_name(signal_name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gpenvid", "restore", str(SAMPLES / "interview.mp4"), "-o", str(tmp_path / "out.mp4")]
+    environment = {**os.environ, "GPENVID_WEIGHTS": str(tmp_path / "weights")}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("render"):
+            break
+    time.sleep(0.5)
+    process.send_signal(getattr(signal, signal_name))
+    began = time.monotonic()
+    assert process.wait(timeout=60) == 130
+    print(f"stopped after {time.monotonic() - began:.2f} s")
+    assert not (tmp_path / "out.mp4").exists()
+    assert "Traceback" not in process.stderr.read()

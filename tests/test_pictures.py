@@ -1,0 +1,133 @@
+"""Stills, folders and numbered sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.errors import InputError, UsageError
+from gpenvid.media.orientation import DisplayGeometry, Orientation
+from gpenvid.media.sequence import sequence_files
+from gpenvid.media.stills import read_still
+
+
+@pytest.fixture
+def settings(tiny_model: Path, retinaface: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp", "a.bmp"])
+def test_a_picture_comes_back_as_its_own_kind(name: str, astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / name), astronaut[:, :, ::-1])
+    report = gpenvid.restore(tmp_path / name, None, settings)
+    out = tmp_path / f"a_restored{Path(name).suffix}"
+    assert report.output == str(out)
+    assert report.faces == 1
+    assert cv2.imread(str(out)).shape == (512, 512, 3)
+
+
+def test_sixteen_bits_stay_sixteen_bits_and_untouched_pixels_stay_exact(
+    astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    deep = astronaut.astype(np.uint16) * 257 + 3
+    cv2.imwrite(str(tmp_path / "a.png"), deep[:, :, ::-1])
+    gpenvid.restore(tmp_path / "a.png", tmp_path / "b.png", settings)
+    out = cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED)[:, :, ::-1]
+    assert out.dtype == np.uint16
+    assert np.array_equal(out[300:], deep[300:])
+    assert not np.array_equal(out[60:170], deep[60:170])
+
+
+def test_alpha_is_kept(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    alpha = np.tile(np.arange(512, dtype=np.uint8), (512, 1))
+    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([astronaut[:, :, ::-1], alpha]))
+    gpenvid.restore(tmp_path / "a.png", tmp_path / "b.png", settings)
+    assert np.array_equal(cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED)[:, :, 3], alpha)
+
+
+def test_metadata_is_kept(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = shared / "media" / "stills" / "test.jpg"
+    gpenvid.restore(source, tmp_path / "out.jpg", settings)
+    (_, before), (_, after) = read_still(source), read_still(tmp_path / "out.jpg")
+    assert before.kinds
+    assert set(before.kinds) <= set(after.kinds)
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_a_turned_picture_is_seen_upright_and_stays_turned(
+    tag: int, astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    orientation = Orientation.from_exif(tag)
+    # Undo the display turn: what a camera held that way would have stored.
+    inverse = next(o for o in map(Orientation.from_exif, range(1, 9)) if np.array_equal(orientation.apply(o.apply(astronaut)), astronaut))
+    stored = inverse.apply(astronaut)
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([tag, 0, 0, 0]) + b"\0\0\0\0"
+    done, data = cv2.imencodeWithMetadata(".png", stored[:, :, ::-1], [cv2.IMAGE_METADATA_EXIF], [np.frombuffer(exif, np.uint8)])
+    assert done
+    (tmp_path / "a.png").write_bytes(bytes(data))
+    report = gpenvid.restore(tmp_path / "a.png", tmp_path / "b.png", settings)
+    assert report.faces == 1
+    frame, _ = read_still(tmp_path / "b.png")
+    assert frame.geometry.orientation == orientation
+    upright = frame.thumbnail(512, 512)
+    changed = np.abs(upright.astype(int) - astronaut).sum(axis=2) > 0
+    rows, columns = np.nonzero(changed)
+    assert 40 < columns.mean() - 180 < 50
+    assert 100 < rows.mean() < 135
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_display_maps_agree_with_turning_the_picture(tag: int) -> None:
+    image = np.zeros((5, 9), np.uint8)
+    image[1, 6] = 1
+    geometry = DisplayGeometry(9, 5, orientation=Orientation.from_exif(tag))
+    x, y = geometry.to_display() @ np.array([6, 1, 1])
+    assert Orientation.from_exif(tag).apply(image)[round(y), round(x)] == 1
+
+
+def test_a_folder_gives_a_folder(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "one.png"), astronaut[:, :, ::-1])
+    cv2.imwrite(str(folder / "two.jpg"), astronaut[:300, :400, ::-1])
+    (folder / "notes.txt").write_text("not a picture")
+    report = gpenvid.restore(folder, None, settings)
+    assert sorted(p.name for p in (tmp_path / "portraits_restored").iterdir()) == ["one.png", "two.jpg"]
+    assert report.frames == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["portraits", "portraits_restored"]
+
+
+def test_a_film_scan_gives_a_numbered_sequence(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    report = gpenvid.restore(shared / "media" / "film_scan" / "%03d.png", tmp_path / "out_%05d.png", settings)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"out_{n:05d}.png" for n in range(100, 111, 2)]
+    assert report.frames == 6
+    assert report.tracks >= 1
+    for number in range(100, 111, 2):
+        before = cv2.imread(str(shared / "media" / "film_scan" / f"{number}.png"))
+        after = cv2.imread(str(tmp_path / f"out_{number:05d}.png"))
+        assert before.shape == after.shape
+
+
+def test_sequence_files_come_in_numeric_order(tmp_path: Path) -> None:
+    for number in (10, 9, 100):
+        (tmp_path / f"f{number}.png").touch()
+    (tmp_path / "f.png").touch()
+    assert [p.name for p in sequence_files(tmp_path / "f%d.png")] == ["f9.png", "f10.png", "f100.png"]
+    with pytest.raises(InputError, match="no file matches"):
+        sequence_files(tmp_path / "g%04d.png")
+
+
+def test_a_picture_gives_no_video(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), astronaut)
+    with pytest.raises(UsageError, match="a picture gives a picture"):
+        gpenvid.restore(tmp_path / "a.png", tmp_path / "out.mp4", settings)
+
+
+def test_every_face_of_a_group_is_found(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    report = gpenvid.restore(shared / "media" / "stills" / "Solvay_conference_1927.png", tmp_path / "out.png", settings)
+    assert report.faces >= 27  # 29 people, two of them turned away

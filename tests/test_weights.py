@@ -1,0 +1,156 @@
+"""Model cards, weight files, downloads."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
+from gpenvid.restore import download as download_module
+from gpenvid.restore.cards import ModelCard, all_cards, any_card, find_card
+from gpenvid.restore.restorer import choose_device, choose_dtype
+from gpenvid.restore.weights import cache_folder, check_file, file_sha256, import_file, locate, obtain, pins, verify_all
+
+PAYLOAD = bytes(range(256)) * 5000
+
+
+def test_the_built_in_models_are_here_and_agree_with_their_cards() -> None:
+    own = [c for c in all_cards().values() if c.built_in]
+    assert own
+    for card in own:
+        path = locate(card)
+        assert path is not None
+        assert path.suffix == ".safetensors"
+        assert check_file(card, path) == "published"
+
+
+def test_published_models_are_listed_with_their_licence() -> None:
+    for size in (256, 512, 1024, 2048):
+        card = find_card(f"gpen-bfr-{size}", "restorer")
+        assert card.size == size
+        assert "non-commercial" in card.licence
+
+
+def test_a_detector_is_no_restorer() -> None:
+    with pytest.raises(UsageError, match="unknown restorer"):
+        find_card("retinaface-mobilenet", "restorer")
+
+
+def test_facexlibs_file_is_known_by_its_hash(retinaface: Path) -> None:
+    assert check_file(any_card("retinaface-mobilenet"), retinaface) == "published"
+
+
+def test_a_wrong_file_under_the_right_name_is_refused(tmp_path: Path) -> None:
+    card = any_card("retinaface-mobilenet")
+    path = tmp_path / card.file
+    path.write_bytes(b"\0" * card.bytes)
+    with pytest.raises(WeightsError, match="SHA-256"):
+        check_file(card, path)
+
+
+def test_a_file_without_a_known_hash_is_pinned_at_its_first_use(tmp_path: Path) -> None:
+    source = tmp_path / "GPEN-BFR-256.pth"
+    source.write_bytes(b"first")
+    target = import_file(source)
+    assert target == cache_folder() / "GPEN-BFR-256.pth"
+    card = any_card("GPEN-BFR-256")
+    assert check_file(card, target) == "pinned"
+    assert pins().read() == {"GPEN-BFR-256.pth": file_sha256(source)}
+    target.write_bytes(b"other")
+    with pytest.raises(WeightsError, match="SHA-256"):
+        obtain(card)
+    assert any(not v.good and "GPEN-BFR-256" in v.text for v in verify_all())
+    target.unlink()
+    pins().path.unlink()
+
+
+def test_an_unknown_file_needs_a_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.pth").write_bytes(b"x")
+    with pytest.raises(UsageError, match="--as"):
+        import_file(tmp_path / "mine.pth")
+
+
+class _Ranges(http.server.SimpleHTTPRequestHandler):
+    """Serves PAYLOAD, honouring byte ranges; `/short` closes early."""
+
+    def do_GET(self) -> None:
+        start = int((self.headers.get("Range") or "bytes=0-").split("=")[1].rstrip("-"))
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        body = PAYLOAD[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if self.path == "/short" else body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A loopback server; the downloader's https rule is pointed at it."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Ranges)) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        monkeypatch.setattr(download_module, "_SCHEME", "http://")
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+def test_a_download_is_complete_and_told(server: str, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    download_module.download(f"{server}/file", tmp_path / "w.pth", 0, lambda done, total: told.append((done, total)))
+    assert (tmp_path / "w.pth").read_bytes() == PAYLOAD
+    assert told[-1] == (len(PAYLOAD), len(PAYLOAD))
+
+
+def test_a_broken_download_is_continued(server: str, tmp_path: Path) -> None:
+    target = tmp_path / "w.pth"
+    with pytest.raises(WeightsError, match="incomplete"):
+        download_module.download(f"{server}/short", target)
+    assert not target.exists()
+    assert (tmp_path / "w.pth.part").stat().st_size == len(PAYLOAD) // 2
+    download_module.download(f"{server}/file", target)
+    assert target.read_bytes() == PAYLOAD
+    assert not (tmp_path / "w.pth.part").exists()
+
+
+def test_a_missing_file_on_the_server_is_said(server: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="404"):
+        download_module.download(f"{server}/missing", tmp_path / "w.pth")
+
+
+def test_plain_http_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="https"):
+        download_module.download("http://example.org/w.pth", tmp_path / "w.pth")
+
+
+def _card(*dtypes: str) -> ModelCard:
+    return replace(find_card("gpen-lite-256", "restorer"), dtypes=dtypes)
+
+
+def test_a_number_format_the_card_does_not_list_is_refused() -> None:
+    with pytest.raises(UnsupportedDtypeError, match="fp16"):
+        choose_dtype("fp16", _card("fp32", "bf16"), torch.device("cpu"))
+
+
+def test_auto_takes_float32_where_bf16_is_not_listed() -> None:
+    assert choose_dtype("auto", _card("fp32"), torch.device("cpu")) == "fp32"
+
+
+def test_auto_device_is_the_gpu_if_there_is_one() -> None:
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:99", "mps:0:1"])
+def test_unknown_devices_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="device"):
+        choose_device(name)
