@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpenvid.faces.builtin_net import DetectorNet, cells, decode
+from gpenvid.faces.builtin_net import CLOSE_UP, CLOSE_UP_SIDE, OFFSET, DetectorNet, LandmarkNet, cells, decode
 from gpenvid.faces.detector import RGBImage
 from gpenvid.faces.nms import box_overlap
-from gpenvid.geometry import Face
+from gpenvid.geometry import Affine, Face, FloatArray, apply_affine, invert
 
 _SAME_FACE = 0.4  # overlap above which two candidates are one face
 _AVERAGED = 0.6  # overlap above which a candidate adds its opinion to the best one's box and landmarks
@@ -42,6 +43,41 @@ def merge_candidates(boxes: NDArray[np.float32], scores: NDArray[np.float32], la
     return faces
 
 
+def similarity(points: FloatArray, target: FloatArray) -> Affine:
+    """The rotation, uniform scale and shift that bring points (N, 2) closest to others, in the least-squares sense."""
+    middle, goal = points.mean(axis=0), target.mean(axis=0)
+    p, t = np.asarray(points - middle, np.float64), np.asarray(target - goal, np.float64)
+    size = max(float((p**2).sum()), 1e-9)
+    a = float((p * t).sum()) / size
+    b = float((p[:, 0] * t[:, 1] - p[:, 1] * t[:, 0]).sum()) / size
+    linear = np.array([[a, -b], [b, a]])
+    return np.column_stack([linear, goal - linear @ middle])
+
+
+def close_up(image: RGBImage, landmarks: FloatArray) -> tuple[RGBImage, Affine]:
+    """The face at `landmarks` upright in a `CLOSE_UP_SIDE` square, and the map from the picture into it.
+
+    A large face is shrunk by area first, or it aliases into detail that the network never learned.
+    """
+    matrix = similarity(landmarks, CLOSE_UP)
+    corners = apply_affine(invert(matrix), np.array([[0, 0], [64, 0], [0, 64], [64, 64]], float))
+    height, width = image.shape[:2]
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)) - 2, 0, (width - 2, height - 2)).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)) + 3, (x0 + 2, y0 + 2), (width, height)).astype(int)
+    region = image[y0:y1, x0:x1]
+    local = matrix.copy()
+    local[:, 2] += matrix[:, :2] @ (x0, y0)
+    factor = int(1 / max(float(np.hypot(*matrix[:, 0])), 1e-3))
+    if factor >= 2:
+        size = (max(1, region.shape[1] // factor), max(1, region.shape[0] // factor))
+        ratio = np.array([region.shape[1] / size[0], region.shape[0] / size[1]])
+        region = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.uint8)
+        local[:, 2] += local[:, :2] @ ((ratio - 1) / 2)
+        local[:, :2] *= ratio
+    side = (CLOSE_UP_SIDE, CLOSE_UP_SIDE)
+    return np.asarray(cv2.warpAffine(region, local, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8), matrix
+
+
 class BuiltinDetector:
     """Detector over the built-in network.
 
@@ -69,7 +105,21 @@ class BuiltinDetector:
         batch = torch.from_numpy(np.stack(images)).to(self.device)
         x = (batch.permute(0, 3, 1, 2).float() - 127.5) / 64.0
         where = cells(images[0].shape[0], images[0].shape[1]).to(self.device)
-        return [self._decode(raw, where) for raw in self.net(x)]
+        found = [self._decode(raw, where) for raw in self.net(x)]
+        if self.net.refine is None:
+            return found
+        return [self._look_again(self.net.refine, image, faces) for image, faces in zip(images, found, strict=True)]
+
+    def _look_again(self, net: LandmarkNet, image: RGBImage, faces: list[Face]) -> list[Face]:
+        if not faces:
+            return faces
+        crops, matrices = zip(*(close_up(image, face.landmarks) for face in faces), strict=True)
+        x = (torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2).float() - 127.5) / 64.0
+        offsets = net(x)[:, :10].reshape(-1, 5, 2).cpu().numpy() * OFFSET
+        return [
+            Face(face.box, face.score, apply_affine(invert(matrix), CLOSE_UP + offset).astype(np.float32))
+            for face, matrix, offset in zip(faces, matrices, offsets, strict=True)
+        ]
 
     def _decode(self, raw: Tensor, where: Tensor) -> list[Face]:
         chosen = torch.nonzero(torch.sigmoid(raw[:, 0]) > self.threshold)[:, 0]

@@ -14,7 +14,7 @@ from weights.training.data import Image
 from weights.training.teacher import Labelled
 
 _MIRROR = [1, 0, 2, 4, 3]
-SIDE = 448
+SIDE = 384
 """Side of a training picture in pixels."""
 SMALLEST = 11.0
 """Faces narrower than this (pixels) are left out of the loss."""
@@ -184,12 +184,12 @@ def composite(rng: np.random.Generator, sources: Sources) -> Labelled:
     """A picture of pasted portraits, before damage."""
     canvas = _Canvas(background(rng, sources.backgrounds, SIDE))
     draw = rng.random()
-    if draw < 0.12:
+    if draw < 0.08:
         count, least, most = 0, 0.0, 0.0
-    elif draw < 0.42:
-        count, least, most = 1, 70.0, 400.0
-    elif draw < 0.8:
-        count, least, most = int(rng.integers(2, 6)), 20.0, 150.0
+    elif draw < 0.5:
+        count, least, most = 1, 60.0, 350.0
+    elif draw < 0.85:
+        count, least, most = int(rng.integers(2, 6)), 22.0, 150.0
     else:
         count, least, most = int(rng.integers(4, 16)), 10.0, 60.0
     for _ in range(int(rng.integers(0, 5)) if rng.random() < 0.5 else 0):
@@ -206,7 +206,7 @@ def composite(rng: np.random.Generator, sources: Sources) -> Labelled:
         if not canvas.free(box, 0.15):
             continue
         lit = Labelled(_relight(portrait.image, rng), portrait.boxes, portrait.landmarks, portrait.sure)
-        mask = np.ones((256, 256), np.float32) if count == 1 and rng.random() < 0.4 else _mask(rng, face)
+        mask = np.ones((256, 256), np.float32) if count == 1 and rng.random() < 0.5 else _mask(rng, face)
         canvas.paste(lit, matrix, mirror, mask, sure=not upside_down)
     _occlude(canvas, rng)
     return _labelled(canvas)
@@ -245,7 +245,7 @@ def damage(rng: np.random.Generator, image: Image) -> tuple[Image, float]:
         tint = (1.0, 1.0, 1.0) if rng.random() < 0.7 else tuple(float(v) for v in np.sort(rng.uniform(0.7, 1.1, 3))[::-1])
         image = degrade.grey(image, (tint[0], tint[1], tint[2]))
     if rng.random() < 0.35:
-        sigma = float(np.exp(rng.uniform(np.log(0.5), np.log(5))))
+        sigma = float(np.exp(rng.uniform(np.log(0.5), np.log(10))))
         image = degrade.blur(image, rng, sigma)
         smudge = max(smudge, 9 * sigma)
     elif rng.random() < 0.15:
@@ -253,7 +253,7 @@ def damage(rng: np.random.Generator, image: Image) -> tuple[Image, float]:
         image = degrade.motion_blur(image, rng, length)
         smudge = max(smudge, 3 * length)
     if rng.random() < 0.4:
-        factor = float(np.exp(rng.uniform(0, np.log(5))))
+        factor = float(np.exp(rng.uniform(0, np.log(8))))
         image = degrade.shrink(image, rng, factor)
         smudge = max(smudge, 10 * factor)
     if rng.random() < 0.2:
@@ -275,7 +275,7 @@ def damage(rng: np.random.Generator, image: Image) -> tuple[Image, float]:
 
 def sample(rng: np.random.Generator, sources: Sources) -> Labelled:
     """One training picture, (SIDE, SIDE, 3), with its faces."""
-    clean = real(rng, sources.frames) if sources.frames and rng.random() < 0.25 else composite(rng, sources)
+    clean = real(rng, sources.frames) if sources.frames and rng.random() < 0.15 else composite(rng, sources)
     image, smudge = damage(rng, clean.image)
     boxes, sure = clean.boxes, clean.sure
     inside = np.clip(boxes, 0, SIDE - 1)

@@ -60,7 +60,7 @@ def vary(images: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     return x * (1 + 0.15 * torch.randn(shape)) + 0.15 * torch.randn(shape), mirrored
 
 
-def fold(net: DetectorNet) -> dict[str, Tensor]:
+def fold(net: nn.Module) -> dict[str, Tensor]:
     """The state dict with every batch normalisation folded into the convolution before it, in half precision."""
     state: dict[str, Tensor] = {}
     for name, module in net.named_modules():
@@ -75,6 +75,8 @@ def fold(net: DetectorNet) -> dict[str, Tensor]:
                 weight, bias = weight * gain[:, None, None, None], norm.bias.detach() - norm.running_mean * gain
             assert bias is not None
             state[f"{name}.weight"], state[f"{name}.bias"] = weight.half().contiguous(), bias.detach().half().contiguous()
+        elif isinstance(module, nn.Linear):
+            state[f"{name}.weight"], state[f"{name}.bias"] = module.weight.detach().half(), module.bias.detach().half()
     return state
 
 
@@ -92,7 +94,7 @@ def train(
     *,
     steps: int,
     batch: int = 8,
-    peak: float = 2e-3,
+    peak: float = 3e-3,
     seed: int = 0,
     workers: int = 1,
     save_every: int = 250,

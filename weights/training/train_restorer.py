@@ -78,7 +78,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net = generator_from_state_dict(dict(load_file(begin))) if begin else GpenGenerator(shape)
-    net = net.requires_grad_(True).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = net.requires_grad_(True).to(device)
     average = copy.deepcopy(net)
     features = FaceFeatures(load_teacher().net).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(net.parameters(), lr=peak, betas=(0.9, 0.99))
