@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gpenvid import __version__
-from gpenvid.errors import ExitCode, GpenvidError, UsageError
+from gpenvid.errors import ExitCode, GpenvidError, StoppedError, UsageError
 from gpenvid.settings import RestoreSettings
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ def restore(
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
     batch: Annotated[int, typer.Option(help="Crops per network call; 0 chooses.")] = _DEFAULTS.batch,
     codec: Annotated[str | None, typer.Option(help="h264, h265, av1, vp9, ffv1, prores, dnxhr, h264_nvenc, hevc_nvenc, av1_nvenc.")] = None,
-    crf: Annotated[float | None, typer.Option(help="Quality of the encoder; 16 by default, lower is better.")] = None,
+    crf: Annotated[float | None, typer.Option(help="Quality, lower is better; by default 16 (h264, h265), 18 (vp9, nvenc) or 20.")] = None,
     preset: Annotated[str | None, typer.Option(help="Speed of the encoder, such as medium or veryfast.")] = None,
     start: Annotated[float | None, typer.Option(help="Begin here, in seconds from the first frame.")] = None,
     end: Annotated[float | None, typer.Option(help="End here, in seconds from the first frame.")] = None,
@@ -119,7 +119,7 @@ def _restore(sources: list[str], output: Path | None, settings: RestoreSettings,
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("gpenvid-demo"),
     clip: Annotated[str, typer.Option(help="interview, old_film or all.")] = "all",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite/--keep", help="Replace earlier results, or stop at them.")] = True,
 ) -> None:
     """Restore the sample clips that come with gpenvid, without any download."""
     from gpenvid.job.demo import sample_clips
@@ -217,22 +217,26 @@ def models_import(
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    # Not KeyboardInterrupt: the option parser turns that into an exit of its own, without a word.
+    raise StoppedError("interrupted; nothing was left under the result's name")
 
 
 def main() -> None:
     """Run the command line; every expected error becomes one line and its exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     debug = "--debug" in sys.argv
     try:
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
         code = app(args=arguments, standalone_mode=False)
     except GpenvidError as error:
         _fail(str(error), error.exit_code, debug)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; nothing was left under the result's name", ExitCode.INTERRUPTED, debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ImportError as error:
+        if "libGL" not in str(error):
+            raise
+        _fail("OpenCV needs libGL.so.1: run `apt-get install libgl1`, or install opencv-python-headless instead", ExitCode.BUG, debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, a traceback on request
         # Usage errors of the option parser; their class has moved between its releases, their interface has not.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):

@@ -216,5 +216,44 @@ def test_an_interrupted_job_stops_soon_and_leaves_nothing_under_the_name(signal_
     began = time.monotonic()
     assert process.wait(timeout=60) == 130
     print(f"stopped after {time.monotonic() - began:.2f} s")
-    assert not (tmp_path / "out.mp4").exists()
-    assert "Traceback" not in process.stderr.read()
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith("out")]
+    said = process.stderr.read()
+    assert "interrupted" in said
+    assert "Traceback" not in said
+
+
+def test_an_mp4_whose_index_promises_more_frames_is_said_to_be_cut(tiny_model: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes((SAMPLES / "interview.mp4").read_bytes()[:40_000])
+    report = gpenvid.restore(cut, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="haar"))
+    assert 20 < report.frames < 150
+    assert any("cut" in w for w in report.warnings)
+
+
+def test_a_video_into_a_folder_gets_the_extension_of_its_container(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+    source = shared / "media" / "formats" / "fate_law-and-order-partial.wtv"
+    report = gpenvid.restore(source, tmp_path, RestoreSettings(model=str(tiny_model), detector="haar", preset="ultrafast"))
+    assert report.output == str(tmp_path / "fate_law-and-order-partial_restored.mkv")
+
+
+def test_video_options_are_refused_for_pictures(folder: Path, run: Callable[..., _Done]) -> None:
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(folder / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    done = run("restore", "a.png", "--crf", "20")
+    assert done.returncode == 2
+    assert "--crf" in done.stderr
+
+
+def test_weights_with_code_in_them_cannot_be_imported(folder: Path, run: Callable[..., _Done]) -> None:
+    done = run("models", "import", "evil.pth", "--as", "GPEN-BFR-512")
+    assert done.returncode == 4
+    assert "holds code" in done.stderr
+    assert not list((folder / "weights").glob("*.pth"))
+
+
+def test_pictures_are_no_matter_for_verify(folder: Path, run: Callable[..., _Done]) -> None:
+    done = run("verify", "noise.png", "clip.mp4")
+    assert done.returncode == 2
+    assert "picture" in done.stderr

@@ -57,7 +57,7 @@ def test_a_wrong_file_under_the_right_name_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_without_a_known_hash_is_pinned_at_its_first_use(tmp_path: Path) -> None:
     source = tmp_path / "GPEN-BFR-256.pth"
-    source.write_bytes(b"first")
+    torch.save({"weight": torch.zeros(3)}, source)
     target = import_file(source)
     assert target == cache_folder() / "GPEN-BFR-256.pth"
     card = any_card("GPEN-BFR-256")

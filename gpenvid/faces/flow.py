@@ -21,6 +21,9 @@ _LEVELS = 3
 _CORNERS = 48
 _LEAST = 6  # points below which a similarity means nothing
 _LEAST_MARGIN = 24.0  # pixels around the points: how far a small face may move between frames
+_PATCH = 0.06  # of the eye distance: how far points about a landmark lie from it
+_MOST_EXPRESSION = 0.30  # of the eye distance: further than this a point has slipped, not a mouth opened
+_EXPRESSION_SHARE = 0.7
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.03)
 
 
@@ -30,13 +33,17 @@ class Trajectory:
 
     Attributes:
         landmarks: (N, 5, 2), the first of them where it was detected.
-        motions: N maps from the first frame's picture to each frame's.
+        motions: N similarities from the first frame's picture to each frame's.
         lost: index from which on the flow could not follow; N if never.
     """
 
     landmarks: NDArray[np.float64]
     motions: list[Affine]
     lost: int
+
+    def head(self, count: int) -> Trajectory:
+        """The first `count` frames of it."""
+        return Trajectory(self.landmarks[:count], self.motions[:count], min(self.lost, count))
 
 
 def _corners(gray: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
@@ -45,13 +52,20 @@ def _corners(gray: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
     inset_x, inset_y = 0.08 * (x1 - x0), 0.05 * (y1 - y0)
     left, right = max(0, int(x0 + inset_x)), min(gray.shape[1], int(x1 - inset_x) + 1)
     top, bottom = max(0, int(y0 + inset_y)), min(gray.shape[0], int(y1 - inset_y) + 1)
-    points = np.asarray(face.landmarks, np.float32)
+    points = _around_landmarks(face)
     if right - left > 4 and bottom - top > 4:
         spacing = max(2.0, (right - left) / 14)
         found = cv2.goodFeaturesToTrack(gray[top:bottom, left:right], _CORNERS, 0.01, spacing)
         if found is not None:
             points = np.concatenate([points, np.asarray(found, np.float32).reshape(-1, 2) + np.array([left, top], np.float32)])
     return points.reshape(-1, 1, 2).astype(np.float32)
+
+
+def _around_landmarks(face: Face) -> NDArray[np.float32]:
+    """Each landmark and four points about it, (25, 2): where expressions are read."""
+    reach = _PATCH * max(face.eye_distance, 8.0)
+    offsets = reach * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+    return (np.asarray(face.landmarks, np.float64)[:, None] + offsets[None]).reshape(-1, 2).astype(np.float32)
 
 
 def _robust_similarity(before: FloatArray, after: FloatArray) -> Affine | None:
@@ -81,6 +95,7 @@ def _follow_one(grays: Sequence[NDArray[np.uint8]], face: Face) -> Trajectory:
     origin = _corners(grays[0], face)
     current, alive = origin.copy(), np.ones(len(origin), bool)
     motions: list[Affine] = [np.eye(2, 3)]
+    landmarks = [np.asarray(face.landmarks, np.float64)]
     lost = len(grays)
     for t, (before, after) in enumerate(pairwise(grays), start=1):
         if lost == len(grays):
@@ -91,9 +106,24 @@ def _follow_one(grays: Sequence[NDArray[np.uint8]], face: Face) -> Trajectory:
                 lost = t
             else:
                 motions.append(matrix)
+                landmarks.append(apply_affine(matrix, face.landmarks) + _expression(face, matrix, origin, current, alive))
                 continue
         motions.append(motions[-1])
-    return Trajectory(np.stack([apply_affine(m, face.landmarks) for m in motions]), motions, lost)
+        landmarks.append(landmarks[-1])
+    return Trajectory(np.stack(landmarks), motions, lost)
+
+
+def _expression(
+    face: Face, motion: Affine, origin: NDArray[np.float32], current: NDArray[np.float32], alive: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """What landmarks do beyond the head's motion, (5, 2): the median of the points about each, limited."""
+    count = 5 * len(face.landmarks)
+    beyond = current[:count, 0].astype(np.float64) - apply_affine(motion, origin[:count, 0])
+    own = np.median(beyond.reshape(-1, 5, 2), axis=1)
+    own[~alive[:count].reshape(-1, 5).any(axis=1)] = 0
+    length = np.hypot(*own.T)[:, None]
+    limit = _MOST_EXPRESSION * max(face.eye_distance, 1.0)
+    return np.asarray(own * np.minimum(1.0, limit / np.maximum(length, 1e-9)) * _EXPRESSION_SHARE)
 
 
 def _step(

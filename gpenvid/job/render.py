@@ -45,8 +45,7 @@ class Renderer:
     A frame's result depends on that frame, the tracks and the settings only.
 
     Args:
-        template: alignment of the restorer.
-        gpen_template: the template that the tracks' parameters refer to.
+        template: the alignment that the restorer was trained with.
     """
 
     def __init__(

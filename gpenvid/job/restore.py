@@ -78,13 +78,11 @@ def restore_many(
 def _outputs(items: list[Input], output: Path | None) -> list[Path | None]:
     if output is None:
         return [None] * len(items)
-    if len(items) == 1:
-        item = items[0]
-        into_folder = output.is_dir() and item.kind in ("video", "still", "sequence")
-        return [output / default_name(item) if into_folder else output]
+    if len(items) == 1 and not (output.is_dir() and items[0].kind in ("still", "sequence")):
+        return [output]
     if not output.is_dir():
         raise UsageError(f"{output}: several inputs need a folder to go to", "make the folder and name it with -o")
-    names = [output / default_name(item) for item in items]
-    if len(set(names)) < len(names):
+    names = [output if item.kind == "video" else output / default_name(item) for item in items]
+    if len({default_name(item) for item in items}) < len(items):
         raise UsageError(f"{output}: two inputs have the same name", "restore them into different folders")
     return list(names)

@@ -44,6 +44,7 @@ def restore_pictures(
         InputError: a picture that cannot be read, or a place that cannot be written to.
         UsageError: an output that does not fit the input.
     """
+    _check_settings(settings)
     targets = _targets(item, output, settings)
     report = Report(str(item.path), str(_named(item, output)))
     related = item.kind == "sequence"
@@ -73,6 +74,19 @@ def restore_pictures(
         if work != targets[0].parent:
             shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def _check_settings(settings: RestoreSettings) -> None:
+    chosen = {
+        "--codec": settings.codec,
+        "--crf": settings.crf,
+        "--preset": settings.preset,
+        "--start": settings.start,
+        "--end": settings.end,
+    }
+    for option, value in chosen.items():
+        if value is not None:
+            raise UsageError(f"{option} is for videos", "leave it out for pictures")
 
 
 def _named(item: Input, output: Path | None) -> Path:

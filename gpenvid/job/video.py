@@ -60,11 +60,11 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     reader = VideoReader(item.path, deinterlace=settings.deinterlace)
     info = reader.info
     warnings: list[str] = []
-    if output is None:
+    if output is None or output.is_dir():
         container, reason = container_for_source(item.path, info.container)
         if reason:
             warnings.append(reason)
-        output = item.path.with_name(default_name(item, container.suffix))
+        output = (output or item.path.parent) / default_name(item, container.suffix)
     else:
         container = container_for_output(output)
     check_output(item, output, overwrite=settings.overwrite)
@@ -74,6 +74,8 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     warnings += lost + streams.dropped
     if info.field_order != "progressive" and not settings.deinterlace:
         warnings.append(f"{item.path.name} is interlaced; faces are restored as they are stored (--deinterlace makes it progressive)")
+    if not (settings.start is None and settings.end is None) and streams.chapters:
+        warnings.append(f"{item.path.name} has chapters, which are not written into a part of it")
     if settings.strict and warnings:
         raise UsageError(f"{item.path}: {warnings[0]}", "choose another output or leave out --strict")
     check_space(output.parent, _SPACE_FACTOR * item.path.stat().st_size)
@@ -103,6 +105,9 @@ def restore_video(
     with report.timed("analyse"):
         progress.stage("analyse", info.frame_count if keep.is_whole else 0)
         tracks, times = analyse_frames(_kept(plan.reader.frames(), keep), info.geometry, detector, progress)
+    for fault in plan.reader.faults.sentences(item.path):
+        report.warnings.append(fault)
+        progress.note(fault)
     if not times:
         raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
     report.tracks = len(tracks.tracks)
@@ -137,7 +142,6 @@ def restore_video(
         raise InputError(f"{plan.output}: cannot be written ({error.strerror})", "make room or choose another -o") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    report.warnings += plan.reader.faults.sentences(item.path)
     return report
 
 

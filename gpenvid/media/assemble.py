@@ -55,11 +55,13 @@ class StreamPlan:
     Attributes:
         copied: indices of streams copied as packets.
         dropped: sentences about those that cannot be.
+        chapters: whether the source has any.
     """
 
     copied: list[int] = field(default_factory=list)
     attachments: list[int] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    chapters: bool = False
 
 
 def plan_streams(source: Path, info: VideoInfo, container: Container) -> StreamPlan:
@@ -67,7 +69,7 @@ def plan_streams(source: Path, info: VideoInfo, container: Container) -> StreamP
     plan = StreamPlan()
     supported = supported_codecs(container.muxer)
     with open_input(source) as file:
-        has_chapters = bool(file.chapters())
+        has_chapters = plan.chapters = bool(file.chapters())
         for stream in file.streams:
             if stream.index == info.stream_index:
                 continue

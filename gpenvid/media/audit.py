@@ -14,10 +14,12 @@ import av
 from av.container import InputContainer
 from av.stream import AttachmentStream, Stream
 
+from gpenvid.errors import UsageError
 from gpenvid.media.assemble import OWN_STREAM_TAGS, OWN_TAGS, plan_streams
 from gpenvid.media.containers import MATROSKA, container_for_output
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.stills import is_still
 
 Outcome = Literal["same", "differs", "noted"]
 
@@ -79,7 +81,10 @@ def audit(source: Path, output: Path) -> Audit:
 
     Raises:
         InputError: if either cannot be read.
+        UsageError: if one is a still picture.
     """
+    if is_still(source) or is_still(output):
+        raise UsageError(f"{output}: is a picture", "verify compares videos")
     result = Audit(source, output)
     before, after = _video_facts(source), _video_facts(output)
     shift = after.times[0] - before.times[0]

@@ -38,7 +38,7 @@ CODECS = {
 _ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264", "nvenc": "h264_nvenc"}
 _STREAM_CODEC = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc", "libsvtav1": "av1", "libvpx-vp9": "vp9", "prores_ks": "prores"}
 _STREAM_CODEC |= {"dnxhd": "dnxhd", "ffv1": "ffv1", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
-_ALPHA_ENCODERS = ("ffv1", "prores_ks")
+_INTERLACED_ENCODERS = ("libx264", "prores_ks", "ffv1", "dnxhd")
 _DEFAULT_CRF = {"libx264": 16, "libx264rgb": 16, "libx265": 16, "libsvtav1": 20, "libvpx-vp9": 18}
 
 
@@ -135,6 +135,8 @@ def choose_encoder(
             warnings.append(f"{encoder} cannot hold {pixel_format}; the picture is converted to {best.name} (--codec ffv1 keeps it)")
         pixel_format = best.name
     interlaced = info.field_order != "progressive" and not deinterlaced
+    if interlaced and encoder not in _INTERLACED_ENCODERS:
+        warnings.append(f"{encoder} cannot mark frames as interlaced (--codec h264 can; --deinterlace makes them progressive)")
     settings = EncoderSettings(
         encoder=encoder,
         pixel_format=pixel_format,
@@ -144,7 +146,7 @@ def choose_encoder(
         frame_rate=info.frame_rate,
         aspect=info.geometry.aspect,
         color=info.color,
-        interlaced=interlaced and encoder in ("libx264", "prores_ks", "ffv1", "dnxhd"),
+        interlaced=interlaced and encoder in _INTERLACED_ENCODERS,
         bottom_first=info.field_order == "bottom first",
         global_header=needs_global_header(container.muxer),
         options=tuple(sorted(_options(encoder, pixel_format, request, info, interlaced).items())),
@@ -176,7 +178,7 @@ def _default_encoder(layout: PixelLayout, container: Container) -> str:
         # Not every build of libvpx has its deep formats; AV1 is WebM's other codec.
         return "libvpx-vp9" if layout.name in offered_formats("libvpx-vp9") else "libsvtav1"
     if layout.alpha or layout.bits > 12:
-        return "ffv1" if container.muxer == "matroska" else "prores_ks"
+        return "prores_ks" if container.muxer == "mov" else "ffv1"
     if layout.model == "rgb":
         return "libx264rgb" if layout.bits == 8 else "libx265"
     return "libx264" if layout.bits == 8 else "libx265"

@@ -27,6 +27,7 @@ class ReadFaults:
         guessed_times: frames whose pts was missing, repeated or went backwards; shown one tick or one frame later.
         resized: frames whose size differs from the first one's; scaled to it.
         truncated: the file ended in an error instead of its end.
+        missing: frames that the container's index promises and the file does not hold.
     """
 
     undecodable: int = 0
@@ -34,6 +35,7 @@ class ReadFaults:
     guessed_times: int = 0
     resized: int = 0
     truncated: bool = False
+    missing: int = 0
 
     def sentences(self, path: Path) -> list[str]:
         """The faults as warnings for a person."""
@@ -43,6 +45,7 @@ class ReadFaults:
             (self.guessed_times, f"{path}: {self.guessed_times} frames had no usable timestamp and were given the next one"),
             (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
             (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
+            (self.missing, f"{path}: the file lacks {self.missing} frames that its index lists; it is cut off or damaged"),
         ]
         return [text for count, text in found if count]
 
@@ -82,6 +85,7 @@ class VideoReader:
             decoded = self._decode(container, stream, self.faults)
             if self.deinterlace:
                 decoded = Deinterlacer(stream).apply(decoded)
+            index = -1
             for index, picture in enumerate(decoded):
                 pts = picture.pts
                 if pts is not None and picture.time_base not in (None, info.time_base):
@@ -92,6 +96,10 @@ class VideoReader:
                 last = pts
                 self.faults.corrupt += picture.is_corrupt
                 yield self._frame(index, pts, picture)
+            # Edit lists hide a few frames on purpose; a cut file lacks many.
+            promised, found = stream.frames, index + 1
+            if promised - found > max(2, promised // 50):
+                self.faults.missing = promised - found
 
     def _frame(self, index: int, pts: int, picture: VideoFrame) -> Frame:
         info = self.info

@@ -76,7 +76,7 @@ def read_segment(path: Path) -> Iterator[EncodedPacket]:
     content = path.read_bytes()
     body, digest = memoryview(content)[:-_DIGEST], content[-_DIGEST:]
     if not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
-        raise DamagedSegmentError(f"{path}: segment is damaged", "run the same command with --restart")
+        raise DamagedSegmentError(f"{path}: segment is damaged", "run the same command again")
     position = len(_MAGIC)
     while position < len(body):
         pts, duration, keyframe, length = _RECORD.unpack_from(body, position)

@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 def search_folders() -> list[Path]:
     """Where weight files are looked for, in order."""
-    return [built_in_folder(), Path("weights"), cache_folder()]
+    return [built_in_folder(), cache_folder()]
 
 
 def locate(card: ModelCard) -> Path | None:
@@ -112,13 +112,21 @@ def obtain(card: ModelCard, progress: Progress | None = None) -> Path:
             raise WeightsError(f"{card.file}: the built-in model is missing", "install gpenvid again")
         path = cache_folder() / card.file
         download(card.url, path, card.bytes, progress)
+        try:
+            check_file(card, path)
+        except WeightsError:
+            path.unlink()  # under its name it would be taken for the model again
+            raise
     if check_file(card, path) == "unknown":
         pins().add(card.file, file_sha256(path))
     return path
 
 
-def read_state_dict(path: Path) -> dict[str, object]:
+def read_state_dict(path: Path, suffix: str = "") -> dict[str, object]:
     """Read tensors by key from `.safetensors`, or from a PyTorch file without running code in it.
+
+    Args:
+        suffix: the kind of file, where its name does not end in it.
 
     Raises:
         WeightsError: no such file, damaged, not weights, or a pickle that holds code.
@@ -126,7 +134,7 @@ def read_state_dict(path: Path) -> dict[str, object]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such weight file", "check the path")
     try:
-        if path.suffix == ".safetensors":
+        if (suffix or path.suffix) == ".safetensors":
             return dict(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -191,6 +199,7 @@ def import_file(file: Path, name: str | None = None) -> Path:
     part = target.with_name(target.name + ".part")
     shutil.copyfile(file, part)
     try:
+        read_state_dict(part, suffix=target.suffix)
         if check_file(card, part) == "unknown":
             pins().add(card.file, file_sha256(part))
         part.replace(target)
