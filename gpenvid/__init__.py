@@ -10,9 +10,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Report", "RestoreSettings", "__version__", "restore", "restore_many"]
+__all__ = ["Report", "RestoreSettings", "__version__", "analyse", "restore", "restore_many"]
 
-_HOMES = {"restore_many": "gpenvid.job.restore", "Report": "gpenvid.job.report", "RestoreSettings": "gpenvid.settings"}
+_HOMES = {
+    "analyse": "gpenvid.job.analyse",
+    "restore_many": "gpenvid.job.restore",
+    "Report": "gpenvid.job.report",
+    "RestoreSettings": "gpenvid.settings",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +28,7 @@ def __getattr__(name: str) -> Any:
 
 
 if TYPE_CHECKING:
+    from gpenvid.job.analyse import analyse
     from gpenvid.job.report import Report
     from gpenvid.job.restore import restore, restore_many
     from gpenvid.settings import RestoreSettings

@@ -58,6 +58,11 @@ def restore(
     detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
     strength: Annotated[float, typer.Option(help="Share of the change that is applied, 0 to 1.")] = _DEFAULTS.strength,
     color: Annotated[str, typer.Option(help="Whose low frequencies to keep: source or restored.")] = "source",
+    grain: Annotated[float, typer.Option(help="Share of the source's own fine noise kept on faces, 0 to 1.")] = _DEFAULTS.grain,
+    deflicker: Annotated[bool, typer.Option(help="Average the change over neighbouring frames where faces agree.")] = True,
+    tracks: Annotated[Path | None, typer.Option(help="Use this file of `gpenvid analyse` instead of analysing.")] = None,
+    only: Annotated[str, typer.Option(help="Restore these people only, by track number: 1,3.")] = "",
+    exclude: Annotated[str, typer.Option(help="Leave these people as they are, by track number: 2.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
     batch: Annotated[int, typer.Option(help="Crops per network call; 0 chooses.")] = _DEFAULTS.batch,
@@ -83,6 +88,11 @@ def restore(
         detector=detector,
         strength=strength,
         keep_colour=color == "source",
+        grain=grain,
+        deflicker=deflicker,
+        tracks=tracks,
+        only=_numbers("--only", only),
+        exclude=_numbers("--exclude", exclude),
         device=device,
         dtype=dtype,
         batch=batch,
@@ -113,6 +123,45 @@ def _restore(sources: list[str], output: Path | None, settings: RestoreSettings,
     if not quiet:
         for one in done:
             print_summary(Console(), one)
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise UsageError(f"{option} {text} is no list of numbers", "write it like 1,3") from error
+
+
+@app.command()
+def analyse(
+    source: Annotated[Path, typer.Argument(help="A video.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Sidecar; by default NAME.tracks.json beside the input.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Also draw the people found, with their numbers, into this PNG.")] = None,
+    detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
+    start: Annotated[float | None, typer.Option(help="Begin here, in seconds from the first frame.")] = None,
+    end: Annotated[float | None, typer.Option(help="End here, in seconds from the first frame.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+) -> None:
+    """Find and follow the people of a video, and write the tracks for `gpenvid restore --tracks`."""
+    from gpenvid.console import ConsoleProgress, print_tracks
+    from gpenvid.job.analyse import analyse as run
+    from gpenvid.job.people import write_contact_sheet
+    from gpenvid.job.sidecar import write_sidecar
+
+    progress = ConsoleProgress(quiet=quiet)
+    settings = RestoreSettings(detector=detector, device=device, start=start, end=end)
+    try:
+        tracks = run(source, settings, progress)
+    finally:
+        progress.close()
+    target = output or source.with_name(f"{source.stem}.tracks.json")
+    write_sidecar(tracks, target)
+    if sheet is not None:
+        write_contact_sheet(tracks, source, settings, sheet)
+    if not quiet:
+        print_tracks(Console(), tracks)
+        typer.echo(target)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gpenvid.faces.tracks import Tracks
 from gpenvid.job.report import Report
 
 _PLAIN_EVERY = 10.0  # seconds between plain lines
@@ -93,3 +94,14 @@ def print_summary(console: Console, report: Report) -> None:
     for warning in report.warnings:
         table.add_row("warning", warning)
     console.print(table, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_tracks(console: Console, tracks: Tracks) -> None:
+    """The people found, as a table."""
+    table = Table("track", "frames", "detected", "score", "left alone", box=None, pad_edge=False)
+    for track in tracks.tracks:
+        flags = ", ".join(f"{f.start}-{f.end - 1} {f.reason}" for f in track.flags)
+        frames = f"{track.start}-{track.end - 1}"
+        table.add_row(str(track.id), frames, str(int(track.detected.sum())), f"{track.scores.mean():.2f}", flags)
+    console.print(table, highlight=False)
+    console.print(f"{len(tracks.shots)} shots; detector called on {tracks.detector_calls} of {tracks.frames} frames", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from gpenvid.errors import UsageError
 
@@ -16,6 +17,10 @@ class RestoreSettings:
         detector: detector by name.
         strength: share of the change that is applied, 0 to 1.
         keep_colour: keep the source's low frequencies, so that no tint or brightness drift comes in.
+        deflicker: average the change over neighbouring frames where the faces agree.
+        grain: share of the source's own fine noise that is kept on restored faces, 0 to 1.
+        tracks: a file written by `gpenvid analyse`, instead of analysing the clip.
+        only, exclude: people by track number; none in `only` means all.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `fp32` or `bf16`.
         batch: crops per network call, 0 for automatic.
@@ -30,6 +35,11 @@ class RestoreSettings:
     detector: str = "auto"
     strength: float = 1.0
     keep_colour: bool = True
+    deflicker: bool = True
+    grain: float = 0.0
+    tracks: Path | None = None
+    only: tuple[int, ...] = ()
+    exclude: tuple[int, ...] = ()
     device: str = "auto"
     dtype: str = "auto"
     batch: int = 0
@@ -50,6 +60,8 @@ class RestoreSettings:
         """
         if not 0 <= self.strength <= 1:
             raise UsageError(f"--strength {self.strength:g} is out of range", "choose 0 to 1")
+        if not 0 <= self.grain <= 1:
+            raise UsageError(f"--grain {self.grain:g} is out of range", "choose 0 to 1")
         if self.batch < 0:
             raise UsageError(f"--batch {self.batch} is out of range", "choose 1 or more, or 0 for automatic")
         if self.crf is not None and not 0 <= self.crf <= 63:

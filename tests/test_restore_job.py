@@ -14,7 +14,7 @@ import pytest
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.faces.shots import Shot
-from gpenvid.job.video import cut_segments
+from gpenvid.job.parts import cut_segments
 from gpenvid.media.audit import audit
 from gpenvid.media.reader import VideoReader
 

@@ -1,54 +1,64 @@
-"""The change a restored crop makes to a region of the picture."""
+"""The change a restored crop makes to the picture."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpenvid.blend.color import keep_source_colour, luma_only
+from gpenvid.blend.grain import source_grain
 from gpenvid.blend.mask import face_ellipse
-from gpenvid.blend.warp import return_change
-from gpenvid.geometry import Affine
 
 
-def change_of_crop(
-    restored: NDArray[np.float32],
+@dataclass(frozen=True)
+class BlendSettings:
+    """How a restored crop is put back.
+
+    Attributes:
+        strength: share of the change, 0 to 1.
+        keep_colour: keep the source's low frequencies.
+        deflicker: average the change over neighbouring frames where the faces agree.
+        grain: share of the source's own fine noise that is kept on top, 0 to 1.
+    """
+
+    strength: float = 1.0
+    keep_colour: bool = True
+    deflicker: bool = True
+    grain: float = 0.0
+
+
+def residual_of(restored: NDArray[np.float32], source: NDArray[np.float32], *, keep_colour: bool) -> NDArray[np.float32]:
+    """Restored minus source crop, (S, S, 3) float32, with the source's low frequencies kept on request."""
+    return (keep_source_colour(restored, source) if keep_colour else restored) - source
+
+
+def masked_change(
+    residual: NDArray[np.float32],
     source: NDArray[np.float32],
+    settings: BlendSettings,
     *,
+    weight: float,
     eye_distance: float,
-    strength: float = 1.0,
-    keep_colour: bool = True,
-    monochrome: bool = False,
+    monochrome: bool,
+    factor: float,
 ) -> NDArray[np.float32]:
-    """Restored minus source, masked: what is to be added, in the crop.
+    """What is to be added to the crop.
 
     Args:
-        restored, source: (S, S, 3) float32 RGB in [0, 1].
+        residual, source: (S, S, 3) float32 RGB.
+        weight: share of the change for this face in this frame, 0 to 1, beside the settings' strength.
         eye_distance: of the template, as a fraction of the crop's side.
-        strength: 0 (nothing) to 1 (all of it).
-        keep_colour: keep the source's low frequencies.
         monochrome: change luma only.
+        factor: crop pixels per picture pixel.
 
     Returns:
         (S, S, 3) float32, exactly zero outside the mask.
     """
-    better = keep_source_colour(restored, source) if keep_colour else restored
-    change = better - source
+    change = residual
+    if settings.grain:
+        change = change + np.float32(settings.grain) * source_grain(source, factor)
     if monochrome:
         change = luma_only(change)
-    return change * (face_ellipse(restored.shape[0], eye_distance)[:, :, None] * np.float32(strength))
-
-
-def change_of_region(changes: list[tuple[NDArray[np.float32], Affine]], width: int, height: int) -> NDArray[np.float32]:
-    """Carry the changes of several crops to one region, nearest crop first where they overlap.
-
-    Args:
-        changes: (S, S, 3) masked changes and the map from region pixels to crop pixels of each.
-
-    Returns:
-        (height, width, 3) float32.
-    """
-    total = np.zeros((height, width, 3), np.float32)
-    for change, to_crop in changes:
-        total += return_change(change, to_crop, width, height)
-    return total
+    return change * (face_ellipse(residual.shape[0], eye_distance)[:, :, None] * np.float32(settings.strength * weight))

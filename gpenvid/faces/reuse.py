@@ -36,10 +36,10 @@ class ReuseSettings:
         carry: most frames a face that only one end knows is carried towards the other.
     """
 
-    window: int = 32
+    window: int = 20
     empty_window: int = 16
-    agreement: float = 0.10
-    pixel_slack: float = 1.5
+    agreement: float = 0.12
+    pixel_slack: float = 1.0
     least_span: int = 4
     link: float = 0.55
     strong: float = 0.8

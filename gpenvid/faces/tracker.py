@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpenvid.faces.align import similarity_parameters
 from gpenvid.faces.detector import Detector
+from gpenvid.faces.ease import GuardSettings, face_weights
 from gpenvid.faces.reuse import ReuseSettings, Sighting, SmallFrame, WindowAnalyser
 from gpenvid.faces.shots import CutFinder, Shot
 from gpenvid.faces.smooth import smooth_parameters
@@ -29,12 +30,14 @@ class TrackerSettings:
         least_frames: tracks shorter than this are false, unless their shot is that short.
         bridge: longest gap in frames over which a track is joined to its continuation.
         reuse: detection reuse.
+        guards: when a face is left alone.
     """
 
     start_score: float = 0.7
     least_frames: int = 4
     bridge: int = 12
     reuse: ReuseSettings = field(default_factory=ReuseSettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
 
 
 @dataclass
@@ -161,14 +164,19 @@ class Tracker:
         faces = [s.face.transformed(self._to_display) for s in chain.sightings]
         landmarks = np.stack([apply_affine(np.eye(2, 3), f.landmarks) for f in faces])
         raw = np.stack([similarity_parameters(points) for points in landmarks])
+        shot = next(s for s in self._shots if s.start <= chain.start < s.end)
+        weights, flags = face_weights(landmarks, chain.start, (shot.start, shot.end), self.settings.guards)
+        # Rounded here and not when written: what is rendered at once and what is read back later are the same numbers.
         return Track(
             id=number,
             start=chain.start,
-            boxes=np.stack([np.asarray(f.box, np.float64) for f in faces]),
-            scores=np.array([f.score for f in faces]),
-            landmarks=landmarks,
+            boxes=np.stack([np.asarray(f.box, np.float64) for f in faces]).round(2),
+            scores=np.array([f.score for f in faces]).round(4),
+            landmarks=landmarks.round(3),
             detected=np.array([s.source == "detected" for s in chain.sightings]),
-            parameters=smooth_parameters(raw),
+            parameters=smooth_parameters(raw).round(6),
+            weights=weights,
+            flags=flags,
         )
 
 

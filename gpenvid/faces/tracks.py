@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpenvid.faces.shots import Shot
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Why a face is restored less, or not at all, in some frames.
+
+    Attributes:
+        start, end: first frame, and the frame after the last.
+        reason: such as `too small`.
+    """
+
+    start: int
+    end: int
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +37,9 @@ class Track:
         landmarks: (N, 5, 2).
         detected: (N,) whether the detector saw the face there; elsewhere the flow carried it.
         parameters: (N, 4) smoothed place of the aligned crop: log scale, angle, centre x, centre y.
+        weights: (N,) share of the change in each frame, 0 to 1: eased at the track's ends and by the guards.
+        strength: the user's share for this person, 0 to 1.
+        flags: reasons for weights below 1.
     """
 
     id: int
@@ -31,6 +49,9 @@ class Track:
     landmarks: NDArray[np.float64]
     detected: NDArray[np.bool_]
     parameters: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    strength: float = 1.0
+    flags: list[Flag] = field(default_factory=list)
 
     @property
     def end(self) -> int:
@@ -40,6 +61,10 @@ class Track:
     def holds(self, frame: int) -> bool:
         """Whether the face is present in a frame."""
         return self.start <= frame < self.end
+
+    def reason(self, frame: int) -> str:
+        """Why the weight of a frame is what it is; empty where nothing is flagged."""
+        return next((f.reason for f in self.flags if f.start <= frame < f.end), "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,3 +91,8 @@ class Tracks:
     def at(self, frame: int) -> list[Track]:
         """The tracks present in a frame."""
         return [t for t in self.tracks if t.holds(frame)]
+
+    def chosen(self, only: Collection[int] = (), exclude: Collection[int] = ()) -> Tracks:
+        """The same with some people only: those in `only` (all, if empty) and not in `exclude`, by track id."""
+        kept = [t for t in self.tracks if (not only or t.id in only) and t.id not in exclude]
+        return replace(self, tracks=kept)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
+from gpenvid.errors import InputError
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracker import Tracker, TrackerSettings
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import resize_affine
-from gpenvid.job.progress import Progress
+from gpenvid.job.models import open_detector
+from gpenvid.job.parts import chosen_range, frames_in
+from gpenvid.job.progress import Progress, Silent
 from gpenvid.media.frame import Frame
 from gpenvid.media.orientation import DisplayGeometry
+from gpenvid.media.reader import VideoReader
+from gpenvid.settings import RestoreSettings
 
 VIDEO_DETECTION_SIZE = 640
 """Longer side in pixels that video is reduced to for detection and flow."""
@@ -33,19 +39,34 @@ def analyse_frames(
     *,
     longest: int = VIDEO_DETECTION_SIZE,
     settings: TrackerSettings | None = None,
-) -> tuple[Tracks, list[int]]:
-    """Follow all faces through a clip.
-
-    Returns:
-        the tracks, in display space of the full picture; and the pts of every frame.
-    """
+) -> Tracks:
+    """Follow all faces through a clip; tracks are in display space of the full picture."""
     width, height = small_size(geometry, longest)
     display = geometry.display_size
     to_display = resize_affine(display[0] / width, display[1] / height)
     tracker = Tracker(detector, np.asarray(to_display), (round(display[0]), round(display[1])), settings)
-    times: list[int] = []
     for frame in frames:
         tracker.push(frame.thumbnail(width, height))
-        times.append(frame.pts)
         progress.advance(1)
-    return tracker.finish(), times
+    return tracker.finish()
+
+
+def analyse(source: str | Path, settings: RestoreSettings | None = None, progress: Progress | None = None) -> Tracks:
+    """Find and follow the people of a video.
+
+    Args:
+        source: a video file.
+        settings: of which the detector, the device and the chosen part are used.
+
+    Raises:
+        InputError: if it cannot be read, or no frame lies in the chosen part.
+    """
+    settings, progress = settings or RestoreSettings(), progress or Silent()
+    reader = VideoReader(Path(source), deinterlace=settings.deinterlace)
+    detector = open_detector(settings.detector, settings.device, progress)
+    keep = chosen_range(reader, settings)
+    progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
+    tracks = analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress)
+    if not tracks.frames:
+        raise InputError(f"{source}: no frame lies in the chosen part", "check --start and --end")
+    return tracks

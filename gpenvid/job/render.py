@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpenvid.blend.paste import change_of_crop, change_of_region
-from gpenvid.blend.warp import crop_bounds, cut_crop
-from gpenvid.faces.align import Template, crop_affine
+from gpenvid.blend.deflicker import REACH, steady_residual
+from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
+from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change
+from gpenvid.faces.align import GPEN, Template, crop_affine
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.geometry import Affine, compose
 from gpenvid.job.progress import Progress
@@ -18,119 +20,149 @@ from gpenvid.job.report import Report
 from gpenvid.media.frame import Frame
 from gpenvid.media.planes import Region, add_to_region, read_region
 from gpenvid.restore.restorer import Restorer
+from gpenvid.settings import RestoreSettings
 
-LEAST_EYE_DISTANCE = 6.0
-"""Faces with eyes closer than this many pixels hold nothing that could be restored."""
+_MOST_WAITING = 16  # frames: a batch is not worth holding more pictures than this
 
 
-@dataclass
+def blend_settings(settings: RestoreSettings) -> BlendSettings:
+    """The part of a user's choices that concerns blending."""
+    return BlendSettings(settings.strength, settings.keep_colour, settings.deflicker, settings.grain)
+
+
+@dataclass(eq=False)
 class _FaceJob:
     """One face of one frame on its way through the network."""
 
     region: Region
     to_crop: Affine
     crop: NDArray[np.float32]
+    weight: float
+    residual: NDArray[np.float32] | None = None
 
 
 @dataclass
 class _FrameJob:
+    index: int
     frame: Frame
     monochrome: bool
-    faces: list[_FaceJob] = field(default_factory=list)
+    faces: dict[int, _FaceJob] = field(default_factory=dict)
 
 
 class Renderer:
     """Restores the faces of frames, given the tracks.
 
-    A frame's result depends on that frame, the tracks and the settings only.
+    A frame's result depends on it and its `REACH` neighbours, the tracks and the settings, never on where rendering began.
 
     Args:
         template: the alignment that the restorer was trained with.
     """
 
     def __init__(
-        self,
-        tracks: Tracks,
-        restorer: Restorer,
-        template: Template,
-        *,
-        strength: float,
-        keep_colour: bool,
-        report: Report,
-        progress: Progress,
+        self, tracks: Tracks, restorer: Restorer, template: Template, settings: BlendSettings, report: Report, progress: Progress
     ) -> None:
         self._tracks = tracks
         self._restorer = restorer
         self._template = template
-        self._strength = strength
-        self._keep_colour = keep_colour
+        self._settings = settings
         self._report = report
         self._progress = progress
+        self.reach = REACH if settings.deflicker else 0
 
-    def render(self, frames: Iterable[Frame], first: int) -> Iterator[Frame]:
+    def render(self, frames: Iterable[Frame], first: int, begin: int | None = None, end: int | None = None) -> Iterator[Frame]:
         """Restore consecutive frames, changing their planes in place.
 
         Args:
-            first: index of the first of them in the tracks.
+            frames: the frames wanted, and `reach` frames before and after them where there are any.
+            first: index of the first of `frames` in the tracks.
+            begin, end: first frame wanted, and the frame after the last; by default all.
         """
+        window: deque[_FrameJob] = deque()
+        for job in self._restored(frames, first):
+            window.append(job)
+            # A frame is finished once the neighbours after it are restored.
+            ready = job.index - self.reach
+            yield from self._finish(window, ready, begin, end)
+            while window and window[0].index < ready - self.reach + 1:
+                window.popleft()
+        for index in range(max(first, window[-1].index - self.reach + 1), window[-1].index + 1) if window else ():
+            yield from self._finish(window, index, begin, end)
+
+    def _finish(self, window: deque[_FrameJob], index: int, begin: int | None, end: int | None) -> Iterator[Frame]:
+        job = next((j for j in window if j.index == index), None)
+        if job is None or (begin is not None and index < begin) or (end is not None and index >= end):
+            return
+        for number, face in job.faces.items():
+            self._blend(job, number, face, window)
+        self._report.faces += len(job.faces)
+        self._report.frames += 1
+        self._progress.advance(1, len(job.faces))
+        yield job.frame
+
+    def _restored(self, frames: Iterable[Frame], first: int) -> Iterator[_FrameJob]:
+        """Frames with the residuals of their faces; crops are gathered over frames until they fill a batch."""
         waiting: list[_FrameJob] = []
         for index, frame in enumerate(frames, start=first):
             waiting.append(self._prepare(frame, index))
-            # Crops are gathered over frames until they fill a batch; a frame never waits for more than sixteen others.
-            if sum(len(j.faces) for j in waiting) >= self._restorer.batch or len(waiting) >= 16:
-                yield from self._complete(waiting)
+            if sum(len(j.faces) for j in waiting) >= self._restorer.batch or len(waiting) >= _MOST_WAITING:
+                yield from self._run(waiting)
                 waiting = []
-        yield from self._complete(waiting)
+        yield from self._run(waiting)
+
+    def _run(self, jobs: list[_FrameJob]) -> list[_FrameJob]:
+        faces = [face for job in jobs for face in job.faces.values()]
+        for face, restored in zip(faces, self._restorer.restore([f.crop for f in faces]), strict=True):
+            face.residual = residual_of(restored, face.crop, keep_colour=self._settings.keep_colour)
+        return jobs
 
     def _prepare(self, frame: Frame, index: int) -> _FrameJob:
         shot = next((s for s in self._tracks.shots if s.start <= index < s.end), None)
-        job = _FrameJob(frame, shot is not None and shot.monochrome)
-        if self._strength == 0:
-            return job
-        for track in self._tracks.at(index):
+        job = _FrameJob(index, frame, shot is not None and shot.monochrome)
+        for track in self._tracks.at(index) if self._settings.strength else ():
             face = self._cut(frame, track, index)
             if face is not None:
-                job.faces.append(face)
+                job.faces[track.id] = face
         return job
 
     def _cut(self, frame: Frame, track: Track, index: int) -> _FaceJob | None:
-        parameters = track.parameters[index - track.start].copy()
-        eye_distance = float(np.exp(parameters[0])) * 0.2097
-        if eye_distance < LEAST_EYE_DISTANCE:
-            self._report.skip("too small")
+        weight = float(track.weights[index - track.start]) * track.strength
+        if weight == 0:
+            self._report.skip(track.reason(index) or ("strength 0" if track.strength == 0 else "eased out"))
             return None
         size = self._restorer.size
-        # The tracks describe GPEN's crop; another template's is the same face, closer or wider.
-        display = crop_affine(parameters, size)
-        to_crop = compose(display, frame.geometry.to_display())
+        # Tracks hold the place of GPEN's crop; a template with the eyes further apart sees the same face from nearer.
+        parameters = track.parameters[index - track.start].copy()
+        parameters[0] += np.log(GPEN.eye_distance / self._template.eye_distance)
+        to_crop = compose(crop_affine(parameters, size), frame.geometry.to_display())
         region = Region.around(crop_bounds(to_crop, size), frame.layout, frame.width, frame.height)
         if region is None:
             self._report.skip("outside the picture")
             return None
         rgb = read_region(frame.planes, region, frame.layout, frame.color, frame.height)
         in_region = compose(to_crop, np.array([[1.0, 0.0, region.left], [0.0, 1.0, region.top]]))
-        return _FaceJob(region, in_region, cut_crop(rgb, in_region, size))
+        return _FaceJob(region, in_region, cut_crop(rgb, in_region, size), weight)
 
-    def _complete(self, jobs: list[_FrameJob]) -> Iterator[Frame]:
-        restored = iter(self._restorer.restore([f.crop for job in jobs for f in job.faces]))
-        for job in jobs:
-            for face in job.faces:
-                self._blend(job, face, next(restored))
-            self._report.faces += len(job.faces)
-            self._report.frames += 1
-            self._progress.advance(1, len(job.faces))
-            yield job.frame
-
-    def _blend(self, job: _FrameJob, face: _FaceJob, restored: NDArray[np.float32]) -> None:
-        change = change_of_crop(
-            restored,
+    def _blend(self, job: _FrameJob, track: int, face: _FaceJob, window: deque[_FrameJob]) -> None:
+        assert face.residual is not None
+        residual = face.residual
+        if self.reach:
+            near = [j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces]
+            residual = steady_residual([n.crop for n in near], [_known(n.residual) for n in near], near.index(face))
+        change = masked_change(
+            residual,
             face.crop,
+            self._settings,
+            weight=face.weight,
             eye_distance=self._template.eye_distance,
-            strength=self._strength,
-            keep_colour=self._keep_colour,
             monochrome=job.monochrome,
+            factor=magnification(face.to_crop),
         )
         width, height = face.region.size
-        region_change = change_of_region([(change, face.to_crop)], width, height)
         frame = job.frame
+        region_change = return_change(change, face.to_crop, width, height)
         add_to_region(frame.writable_planes(), face.region, region_change, frame.layout, frame.color, frame.height)
+
+
+def _known(residual: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    assert residual is not None
+    return residual

@@ -14,8 +14,8 @@ from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, analyse_frames
 from gpenvid.job.inputs import Input, check_output, default_name
 from gpenvid.job.progress import Progress, Silent
-from gpenvid.job.render import Renderer
-from gpenvid.job.report import Report
+from gpenvid.job.render import Renderer, blend_settings
+from gpenvid.job.report import Report, describe_tracks
 from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern
 from gpenvid.media.stills import StillExtras, encode_still, is_still, read_still
@@ -56,9 +56,7 @@ def restore_pictures(
         groups = [list(item.files)] if related else [[f] for f in item.files]
         for files in groups:
             tracks = _analyse(files, detector, report, related)
-            renderer = Renderer(
-                tracks, restorer, template, strength=settings.strength, keep_colour=settings.keep_colour, report=report, progress=progress
-            )
+            renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress)
             with report.timed("render"):
                 for number, (frame, extras) in enumerate(_rendered(files, renderer)):
                     target = targets[item.files.index(files[number])]
@@ -77,16 +75,9 @@ def restore_pictures(
 
 
 def _check_settings(settings: RestoreSettings) -> None:
-    chosen = {
-        "--codec": settings.codec,
-        "--crf": settings.crf,
-        "--preset": settings.preset,
-        "--start": settings.start,
-        "--end": settings.end,
-    }
-    for option, value in chosen.items():
-        if value is not None:
-            raise UsageError(f"{option} is for videos", "leave it out for pictures")
+    for option in ("codec", "crf", "preset", "start", "end"):
+        if getattr(settings, option) is not None:
+            raise UsageError(f"--{option} is for videos", "leave it out for pictures")
 
 
 def _named(item: Input, output: Path | None) -> Path:
@@ -130,10 +121,8 @@ def _analyse(files: list[Path], detector: Detector, report: Report, related: boo
         geometry = read_still(files[0])[0].geometry
         frames = (frame for frame, _ in _frames(files))
         longest = VIDEO_DETECTION_SIZE if related else STILL_DETECTION_SIZE
-        tracks, _ = analyse_frames(_same_size(frames, geometry), geometry, detector, Silent(), longest=longest, settings=TrackerSettings())
-    report.tracks += len(tracks.tracks)
-    report.analysis.frames += tracks.frames
-    report.analysis.detector_calls += tracks.detector_calls
+        tracks = analyse_frames(_same_size(frames, geometry), geometry, detector, Silent(), longest=longest, settings=TrackerSettings())
+    describe_tracks(report, tracks)
     return tracks
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 from gpenvid import __version__
 from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
-from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames
 from gpenvid.job.inputs import Input, check_output, check_space, default_name
+from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
-from gpenvid.job.render import Renderer
-from gpenvid.job.report import Report
+from gpenvid.job.render import Renderer, blend_settings
+from gpenvid.job.report import Report, describe_tracks
+from gpenvid.job.sidecar import read_sidecar
 from gpenvid.media.assemble import StreamPlan, TimeRange, assemble, plan_streams
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames
@@ -28,9 +28,6 @@ from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import write_segment
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
-
-SEGMENT_FRAMES = 96
-"""Longest segment: four seconds of film. Shorter ones would cost keyframes, longer ones more work after a crash."""
 
 _SPACE_FACTOR = 3  # segments and the assembled file stand side by side for a moment
 
@@ -101,27 +98,24 @@ def restore_video(
     for warning in plan.warnings:
         progress.note(warning)
     info = plan.reader.info
-    keep = _range(plan.reader, settings)
+    keep = chosen_range(plan.reader, settings)
     with report.timed("analyse"):
-        progress.stage("analyse", info.frame_count if keep.is_whole else 0)
-        tracks, times = analyse_frames(_kept(plan.reader.frames(), keep), info.geometry, detector, progress)
+        tracks = _find_tracks(item, plan.reader, keep, settings, detector, progress)
     for fault in plan.reader.faults.sentences(item.path):
         report.warnings.append(fault)
         progress.note(fault)
-    if not times:
+    if not tracks.frames:
         raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
-    report.tracks = len(tracks.tracks)
-    report.analysis.frames, report.analysis.detector_calls = tracks.frames, tracks.detector_calls
+    tracks = tracks.chosen(settings.only, settings.exclude)
+    describe_tracks(report, tracks)
     work = plan.output.with_name(plan.output.name + ".gpenvid")
     _fresh(work)
     try:
-        renderer = Renderer(
-            tracks, restorer, template, strength=settings.strength, keep_colour=settings.keep_colour, report=report, progress=progress
-        )
+        renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress)
         with report.timed("render"):
             progress.stage("render", tracks.frames)
-            frames = _kept(plan.reader.frames(), keep)
-            segments = _render_segments(frames, times, tracks, renderer, plan.encoder, work)
+            frames = frames_in(plan.reader.frames(), keep)
+            segments = _render_segments(frames, tracks, renderer, plan.encoder, work)
         with report.timed("assemble"):
             progress.stage("assemble", 0)
             result = work / f"result{plan.container.suffix}"
@@ -153,47 +147,29 @@ def _fresh(work: Path) -> None:
         raise InputError(f"{work.parent}: cannot be written to ({error.strerror})", "choose another -o") from error
 
 
-def _range(reader: VideoReader, settings: RestoreSettings) -> TimeRange:
-    """The chosen part on the source's own clock."""
-    if settings.start is None and settings.end is None:
-        return TimeRange()
-    first = next(reader.frames(), None)
-    origin = first.pts * first.time_base if first else Fraction(0)
-
-    def moment(seconds: float | None) -> Fraction | None:
-        return None if seconds is None else origin + Fraction(seconds).limit_denominator(1_000_000)
-
-    return TimeRange(moment(settings.start), moment(settings.end))
-
-
-def _kept(frames: Iterable[Frame], keep: TimeRange) -> Iterator[Frame]:
-    for frame in frames:
-        moment = frame.pts * frame.time_base
-        if keep.end is not None and moment >= keep.end:
-            return
-        if keep.holds(moment):
-            yield frame
-
-
-def cut_segments(shots: Iterable[Shot], longest: int = SEGMENT_FRAMES) -> list[tuple[int, int]]:
-    """Cut shots into segments (first frame, frame after the last) of nearly equal length, none across a cut."""
-    segments: list[tuple[int, int]] = []
-    for shot in shots:
-        length = shot.end - shot.start
-        parts = -(-length // longest)
-        edges = [shot.start + length * i // parts for i in range(parts + 1)]
-        segments += list(pairwise(edges))
-    return segments
-
-
-def _render_segments(
-    frames: Iterator[Frame], times: list[int], tracks: Tracks, renderer: Renderer, encoder: EncoderSettings, work: Path
-) -> list[Path]:
-    durations = {a: b - a for a, b in pairwise(times)}
+def _render_segments(frames: Iterator[Frame], tracks: Tracks, renderer: Renderer, encoder: EncoderSettings, work: Path) -> list[Path]:
+    rendered = renderer.render(frames, 0)
     paths: list[Path] = []
     for number, (start, end) in enumerate(cut_segments(tracks.shots)):
-        rendered = renderer.render(islice(frames, end - start), start)
         path = work / f"{number:06d}.seg"
-        write_segment(path, encode_frames(encoder, rendered), durations)
+        write_segment(path, encode_frames(encoder, islice(rendered, end - start)))
         paths.append(path)
     return paths
+
+
+def _find_tracks(
+    item: Input, reader: VideoReader, keep: TimeRange, settings: RestoreSettings, detector: Detector, progress: Progress
+) -> Tracks:
+    """The tracks of the chosen part: from the sidecar where one is named, else analysed."""
+    if settings.tracks is None:
+        progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
+        return analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress)
+    tracks = read_sidecar(settings.tracks)
+    frames = sum(1 for _ in frames_in(reader.frames(), keep))
+    if frames != tracks.frames or (tracks.width, tracks.height) != reader.info.display_size:
+        size = "x".join(map(str, reader.info.display_size))
+        found = f"{tracks.frames} frames of {tracks.width}x{tracks.height}"
+        raise InputError(
+            f"{settings.tracks}: tells of {found}, {item.path} has {frames} of {size}", "analyse this clip, or this part of it"
+        )
+    return tracks

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import lcm
 from pathlib import Path
 from typing import Any
@@ -210,17 +211,19 @@ def _video_packets(
     # Packets stay on disk; only their times are held: 40 bytes a frame, 7 MB for two hours.
     times = [packet.pts for path in segments for packet in read_segment(path)]
     delays = iter(decoding_times(times, step))
+    # Not every encoder hands durations through; a frame lasts until the next one.
+    lasting = {a: b - a for a, b in pairwise(sorted(times))}
     for path in segments:
         for encoded in read_segment(path):
             packet = _packet(encoded, stream, base)
             packet.pts, packet.dts = encoded.pts - ticks, next(delays) - ticks
+            packet.duration = lasting.get(encoded.pts, encoded.duration or step)
             yield packet.dts * base, packet
 
 
 def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Packet[Any]:
     packet: Packet[Any] = Packet(encoded.data)
     packet.time_base = base
-    packet.duration = encoded.duration
     packet.is_keyframe = encoded.keyframe
     packet.stream = stream
     return packet

@@ -37,12 +37,8 @@ class EncodedPacket:
     data: bytes
 
 
-def write_segment(path: Path, packets: Iterable[Packet[VideoStream]], durations: dict[int, int]) -> int:
-    """Write packets so that the file is complete or absent, and return how many.
-
-    Args:
-        durations: ticks by pts, for encoders that do not hand durations through.
-    """
+def write_segment(path: Path, packets: Iterable[Packet[VideoStream]]) -> int:
+    """Write packets so that the file is complete or absent, and return how many."""
     part = path.with_suffix(".part")
     digest = hashlib.sha256()
     count = 0
@@ -57,7 +53,7 @@ def write_segment(path: Path, packets: Iterable[Packet[VideoStream]], durations:
             if packet.pts is None:
                 raise DamagedSegmentError(f"{path.name}: the encoder gave a packet without a time", "choose another --codec")
             data = bytes(packet)
-            put(_RECORD.pack(packet.pts, durations.get(packet.pts, packet.duration or 0), packet.is_keyframe, len(data)))
+            put(_RECORD.pack(packet.pts, packet.duration or 0, packet.is_keyframe, len(data)))
             put(data)
             count += 1
         file.write(digest.digest())

@@ -1,0 +1,158 @@
+"""Tracks as a file: written by `gpenvid analyse`, edited by people, read by `gpenvid restore --tracks`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpenvid.errors import InputError
+from gpenvid.faces.shots import Shot
+from gpenvid.faces.tracks import Flag, Track, Tracks
+
+SIDECAR_VERSION = 1
+
+
+def write_sidecar(tracks: Tracks, path: Path) -> None:
+    """Write tracks as JSON; reading them back gives exactly the same numbers.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    content = {
+        "gpenvid_tracks": SIDECAR_VERSION,
+        "frames": tracks.frames,
+        "width": tracks.width,
+        "height": tracks.height,
+        "detector": tracks.detector,
+        "detector_calls": tracks.detector_calls,
+        "shots": [{"start": s.start, "end": s.end, "monochrome": s.monochrome} for s in tracks.shots],
+        "tracks": [_track_to_json(t) for t in tracks.tracks],
+    }
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another file") from error
+
+
+def _track_to_json(track: Track) -> dict[str, Any]:
+    return {
+        "id": track.id,
+        "strength": track.strength,
+        "start": track.start,
+        "source": ["detected" if d else "flow" for d in track.detected],
+        "flags": [{"start": f.start, "end": f.end, "reason": f.reason} for f in track.flags],
+        "boxes": track.boxes.tolist(),
+        "scores": track.scores.tolist(),
+        "landmarks": track.landmarks.tolist(),
+        "parameters": track.parameters.tolist(),
+        "weights": track.weights.tolist(),
+    }
+
+
+class _Reader:
+    """Checks a sidecar while reading it; every complaint names the field."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fail(self, field: str, wanted: str) -> InputError:
+        return InputError(f"{self.path}: {field} is not {wanted}", "correct it, or run `gpenvid analyse` again")
+
+    def number(self, parent: dict[str, Any], key: str, where: str, *, low: float = 0, high: float = 2**53) -> float:
+        value = parent.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.fail(f"{where}{key}", f"a number from {low:g} to {high:g}")
+        return value
+
+    def integer(self, parent: dict[str, Any], key: str, where: str, *, low: int = 0, high: int = 2**53) -> int:
+        value = self.number(parent, key, where, low=low, high=high)
+        if not isinstance(value, int):
+            raise self.fail(f"{where}{key}", "a whole number")
+        return value
+
+    def array(self, parent: dict[str, Any], key: str, where: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        wanted = f"an array of {' x '.join(map(str, shape))} numbers"
+        try:
+            values = np.array(parent.get(key), np.float64)
+        except (TypeError, ValueError) as error:
+            raise self.fail(f"{where}{key}", wanted) from error
+        if values.shape != shape or not np.isfinite(values).all():
+            raise self.fail(f"{where}{key}", wanted)
+        return values
+
+    def items(self, parent: dict[str, Any], key: str, where: str = "") -> list[dict[str, Any]]:
+        value = parent.get(key)
+        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+            raise self.fail(f"{where}{key}", "a list of objects")
+        return value
+
+
+def read_sidecar(path: Path) -> Tracks:
+    """Read and check a sidecar.
+
+    Raises:
+        InputError: no such file, no JSON, another version, or a field that is wrong; the message names it.
+    """
+    reader = _Reader(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "check the path") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no JSON ({error})", "run `gpenvid analyse` again") from error
+    if not isinstance(content, dict) or content.get("gpenvid_tracks") != SIDECAR_VERSION:
+        raise reader.fail("gpenvid_tracks", f"{SIDECAR_VERSION}, the version this gpenvid reads")
+    frames = reader.integer(content, "frames", "", low=1)
+    shots = [_shot(reader, s, f"shots[{i}].", frames) for i, s in enumerate(reader.items(content, "shots"))]
+    edges = [s.start for s in shots] + [frames]
+    if not shots or edges[0] != 0 or [s.end for s in shots] != edges[1:]:
+        raise reader.fail("shots", "a list that covers all frames without gap or overlap")
+    tracks = [_track(reader, t, f"tracks[{i}].", frames) for i, t in enumerate(reader.items(content, "tracks"))]
+    if len({t.id for t in tracks}) < len(tracks):
+        raise reader.fail("tracks", "a list of tracks with different ids")
+    return Tracks(
+        frames=frames,
+        width=reader.integer(content, "width", "", low=1),
+        height=reader.integer(content, "height", "", low=1),
+        detector=str(content.get("detector", "")),
+        detector_calls=reader.integer(content, "detector_calls", ""),
+        shots=shots,
+        tracks=tracks,
+    )
+
+
+def _shot(reader: _Reader, shot: dict[str, Any], where: str, frames: int) -> Shot:
+    start = reader.integer(shot, "start", where, high=frames)
+    return Shot(start, reader.integer(shot, "end", where, low=start + 1, high=frames), bool(shot.get("monochrome", False)))
+
+
+def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> Track:
+    sources = track.get("source")
+    if not isinstance(sources, list) or not sources or not set(sources) <= {"detected", "flow"}:
+        raise reader.fail(f"{where}source", "a list of 'detected' and 'flow'")
+    count = len(sources)
+    flags = [
+        Flag(reader.integer(f, "start", f"{where}flags[{i}]."), reader.integer(f, "end", f"{where}flags[{i}]."), str(f.get("reason", "")))
+        for i, f in enumerate(reader.items(track, "flags", where))
+    ]
+    weights = reader.array(track, "weights", where, (count,))
+    if weights.min() < 0 or weights.max() > 1:
+        raise reader.fail(f"{where}weights", "within 0 and 1")
+    return Track(
+        id=reader.integer(track, "id", where, low=1),
+        start=reader.integer(track, "start", where, high=frames - count),
+        boxes=reader.array(track, "boxes", where, (count, 4)),
+        scores=reader.array(track, "scores", where, (count,)),
+        landmarks=reader.array(track, "landmarks", where, (count, 5, 2)),
+        detected=np.array([s == "detected" for s in sources]),
+        parameters=reader.array(track, "parameters", where, (count, 4)),
+        weights=weights,
+        strength=reader.number(track, "strength", where, high=1),
+        flags=flags,
+    )
