@@ -1,6 +1,7 @@
 """Train the detector's second look: `python -m weights.training.train_landmarks --detector runs/detector/face-det.safetensors`.
 
 Portraits, roughly upright at 64x64 as after a first look that errs, damaged; the target is where the teacher's landmarks went.
+Places where the detector sees a face and there is none are collected first and shown as what they are.
 Writes the detector's file with the second network in it.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,12 +21,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from gpenvid.faces.builtin import close_up
-from gpenvid.faces.builtin_net import CLOSE_UP, OFFSET, LandmarkNet
+from gpenvid.faces.builtin import BuiltinDetector, close_up
+from gpenvid.faces.builtin_net import CLOSE_UP, OFFSET, LandmarkNet, detector_from_state_dict
+from gpenvid.faces.nms import box_overlap
 from gpenvid.geometry import apply_affine
 from weights.training import degrade
 from weights.training.backgrounds import background, skin
-from weights.training.composites import Sources
+from weights.training.composites import Sources, sample
 from weights.training.data import Image
 from weights.training.teacher import Labelled
 from weights.training.train_detector import fold, load_sources, rate
@@ -84,9 +86,23 @@ def _damage(rng: np.random.Generator, image: Image) -> Image:
     return degrade.enlarge(image, rng, SIDE, SIDE) if image.shape[0] != SIDE else image
 
 
-def close_up_sample(rng: np.random.Generator, sources: Sources) -> tuple[Image, NDArray[np.float32], float]:
-    """A 64x64 close-up, where the landmarks are in it (5, 2) and whether it shows a face."""
-    if rng.random() < 0.12:
+def mistakes(detector: BuiltinDetector, sources: Sources, rng: np.random.Generator, pictures: int) -> list[Image]:
+    """Close-ups of what a detector takes for a face in so many training pictures, and is none."""
+    found = []
+    for _ in range(pictures):
+        picture = sample(rng, sources)
+        for face in detector.detect([picture.image])[0]:
+            # Next to a real face is no mistake to learn from: the box may only be off.
+            if not len(picture.boxes) or box_overlap(face.box[None], picture.boxes).max() < 0.05:
+                found.append(close_up(picture.image, face.landmarks)[0])
+    return found
+
+
+def close_up_sample(rng: np.random.Generator, sources: Sources, wrong: Sequence[Image] = ()) -> tuple[Image, NDArray[np.float32], float]:
+    """A 64x64 close-up, where the landmarks are in it (5, 2) and whether it shows a face; `wrong` are close-ups of no face."""
+    if wrong and rng.random() < 0.12:
+        return degrade.lighting(wrong[rng.integers(len(wrong))], rng), CLOSE_UP.astype(np.float32), 0.0
+    if rng.random() < 0.1:
         image = _damage(rng, background(rng, sources.backgrounds, SIDE))
         guess = CLOSE_UP * rng.uniform(1.0, 2.0) + rng.uniform(0, 30, 2)
         return close_up(image, guess)[0], CLOSE_UP.astype(np.float32), 0.0
@@ -107,21 +123,29 @@ def close_up_sample(rng: np.random.Generator, sources: Sources) -> tuple[Image, 
 class CloseUps(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless batches: crops (N, 3, 64, 64) uint8, landmarks (N, 5, 2), face or not (N,)."""
 
-    def __init__(self, sources: Sources, batch: int, seed: int) -> None:
-        self.sources, self.batch, self.seed = sources, batch, seed
+    def __init__(self, sources: Sources, wrong: Sequence[Image], batch: int, seed: int) -> None:
+        self.sources, self.wrong, self.batch, self.seed = sources, wrong, batch, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng((self.seed, info.id if info else 0))
         cv2.setNumThreads(1)
         while True:
-            crops, points, faces = zip(*(close_up_sample(rng, self.sources) for _ in range(self.batch)), strict=True)
+            crops, points, faces = zip(*(close_up_sample(rng, self.sources, self.wrong) for _ in range(self.batch)), strict=True)
             images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
             yield images, torch.from_numpy(np.stack(points)), torch.tensor(faces)
 
 
 def train(
-    sources: Sources, *, steps: int, batch: int = 128, peak: float = 3e-3, seed: int = 0, workers: int = 1, device: str = "cpu"
+    sources: Sources,
+    wrong: Sequence[Image],
+    *,
+    steps: int,
+    batch: int = 128,
+    peak: float = 3e-3,
+    seed: int = 0,
+    workers: int = 1,
+    device: str = "cpu",
 ) -> LandmarkNet:
     """Train from scratch (a matter of minutes, hence no checkpoints); returns the averaged network."""
     torch.manual_seed(seed)
@@ -130,7 +154,11 @@ def train(
     optimiser = torch.optim.AdamW(net.parameters(), lr=peak, weight_decay=1e-3)
     context = "spawn" if workers else None
     loader = DataLoader(
-        CloseUps(sources, batch, seed), None, num_workers=workers, prefetch_factor=8 if workers else None, multiprocessing_context=context
+        CloseUps(sources, wrong, batch, seed),
+        None,
+        num_workers=workers,
+        prefetch_factor=8 if workers else None,
+        multiprocessing_context=context,
     )
     batches = iter(loader)
     template = torch.from_numpy(CLOSE_UP).float().to(device)
@@ -172,15 +200,21 @@ def main() -> None:
     parser.add_argument("--detector", type=Path, required=True, help="trained by train_detector")
     parser.add_argument("--out", type=Path, default=Path("runs/landmarks"))
     parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    net = train(load_sources(), steps=options.steps, seed=options.seed, workers=options.workers, device=options.device)
+    torch.set_num_threads(options.threads)
+    sources = load_sources()
+    first = {k: v for k, v in load_file(options.detector).items() if not k.startswith("refine.")}
+    detector = BuiltinDetector(detector_from_state_dict(first), threshold=0.25)
+    wrong = mistakes(detector, sources, np.random.default_rng(options.seed), 800)
+    print(f"{len(wrong)} mistakes to learn from", flush=True)
+    net = train(sources, wrong, steps=options.steps, seed=options.seed, workers=options.workers, device=options.device)
     options.out.mkdir(parents=True, exist_ok=True)
     second = {f"refine.{k}": v.cpu() for k, v in fold(net).items()}
-    state = {k: v for k, v in load_file(options.detector).items() if not k.startswith("refine.")} | second
-    save_file(state, options.out / "face-det.safetensors", metadata={"format": "pt", "name": "face-det"})
+    save_file(first | second, options.out / "face-det.safetensors", metadata={"format": "pt", "name": "face-det"})
 
 
 if __name__ == "__main__":
