@@ -26,6 +26,9 @@ class GuardSettings:
     ease: int = 6
 
 
+_HEIGHT_PER_EYES = 1.15  # of GPEN's template
+
+
 def _ramp(values: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.float64]:
     nothing, everything = limits
     return np.clip((values - nothing) / (everything - nothing), 0, 1)
@@ -38,8 +41,18 @@ def turn(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.maximum(np.hypot(axis[:, 0], axis[:, 1]), 1e-6)
     along = ((nose - (left + right) / 2) * axis).sum(axis=1) / length
     # A profile's eyes fall together; the face's height keeps the measure finite.
-    height = np.hypot(*((landmarks[:, 3] + landmarks[:, 4]) / 2 - (left + right) / 2).T)
-    return np.asarray(np.abs(along) / np.maximum(length, 0.5 * height))
+    return np.asarray(np.abs(along) / np.maximum(length, 0.5 * _height(landmarks)))
+
+
+def _height(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From the eyes' line to the mouth, in pixels."""
+    return np.hypot(*((landmarks[:, 3] + landmarks[:, 4]) / 2 - (landmarks[:, 0] + landmarks[:, 1]) / 2).T)
+
+
+def _size(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Eye distance in pixels as it would be from the front: a turned head's eyes are closer, its height is not less."""
+    eyes = np.hypot(*(landmarks[:, 1] - landmarks[:, 0]).T)
+    return np.asarray(np.maximum(eyes, _height(landmarks) / _HEIGHT_PER_EYES))
 
 
 def face_weights(
@@ -51,8 +64,7 @@ def face_weights(
     looking at the past only. Changes of weight are spread over frames, or faces would blink.
     """
     count = len(landmarks)
-    eyes = np.hypot(*(landmarks[:, 1] - landmarks[:, 0]).T)
-    guards = {"too small": _ramp(eyes, settings.eye_distance), "turned away": _ramp(turn(landmarks), settings.turn)}
+    guards = {"too small": _ramp(_size(landmarks), settings.eye_distance), "turned away": _ramp(turn(landmarks), settings.turn)}
     weights = np.ones(count)
     flags: list[Flag] = []
     for reason, values in guards.items():

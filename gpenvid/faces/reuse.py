@@ -26,8 +26,7 @@ class ReuseSettings:
     """How far detections are trusted.
 
     Attributes:
-        window: most frames between two detector calls where there are faces.
-        empty_window: the same where both ends are empty, so that a face that comes and goes is not missed.
+        window: most frames between two detector calls.
         agreement: largest distance between the two trajectories, in eye distances.
         pixel_slack: the same in pixels of the analysed picture, for faces so small that detection itself is coarser.
         least_span: windows this short are not halved again.
@@ -37,7 +36,6 @@ class ReuseSettings:
     """
 
     window: int = 20
-    empty_window: int = 16
     agreement: float = 0.12
     pixel_slack: float = 1.0
     least_span: int = 4
@@ -146,8 +144,6 @@ class WindowAnalyser:
 
     def _solve(self, span: _Span) -> list[list[Sighting]]:
         if not span.first and not span.last:
-            if span.length > self.settings.empty_window:
-                return self._halve(span)
             return [[] for _ in range(span.length)]
         pairs = match_faces([t.landmarks[-1] for t in span.forward], span.last, self.settings.link)
         if span.length > self.settings.least_span and not self._settled(span, pairs):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 _WIDTHS = (0.0, 1.0, 1.5, 2.2, 3.3, 5.0, 7.5)  # standard deviations in frames, narrow to wide
-_TOLERANCE = 0.02  # of the eye distance: how far a wider average may lie from a narrower one
+_TOLERANCE = 0.012  # of the eye distance: how far a wider average may lie from a narrower one
 _EYES_PER_SIDE = 0.2097  # eye distance over crop side in GPEN's template
 
 
 def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smooth (N, 4) log scale, angle, centre x, centre y without delay, as much as the motion allows.
 
-    For every frame the widest symmetric Gaussian is taken whose result stays within 2% of the eye distance of all
+    For every frame the widest symmetric Gaussian is taken whose result stays within 1 to 3% of the eye distance of all
     narrower ones (Lepski's rule): a still head is averaged over many frames, a fast turn over hardly any.
     """
     count = len(parameters)
@@ -25,7 +25,8 @@ def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     levels = np.stack([_gaussian(values, width) for width in _WIDTHS])
     chosen = _widest_consistent(levels, np.exp(values[:, :1]))
     # The choice itself is smoothed: a width that jumps from frame to frame would be jitter of its own.
-    soft = gaussian_filter1d(chosen.astype(float), 2.0, mode="nearest")
+    # Narrow choices spread first: smoothing must let go before a turn, not after it has begun.
+    soft = gaussian_filter1d(minimum_filter1d(chosen.astype(float), 7, mode="nearest"), 1.5, mode="nearest")
     low = np.clip(np.floor(soft).astype(int), 0, len(_WIDTHS) - 2)
     part = (soft - low)[:, None]
     rows = np.arange(count)
@@ -39,7 +40,8 @@ def _gaussian(values: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     # Odd reflection keeps a steady motion steady up to the track's ends.
     head, tail = 2 * values[0] - values[reach:0:-1], 2 * values[-1] - values[-2 : -2 - reach : -1]
     padded = np.concatenate([head, values, tail])
-    return np.asarray(gaussian_filter1d(padded, width, axis=0, mode="nearest")[reach : reach + len(values)])
+    # Cut where the padding ends: beyond it there is nothing that would keep the slope.
+    return np.asarray(gaussian_filter1d(padded, width, axis=0, truncate=reach / width)[reach : reach + len(values)])
 
 
 def _widest_consistent(levels: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -51,6 +53,6 @@ def _widest_consistent(levels: NDArray[np.float64], side: NDArray[np.float64]) -
         change = levels[k] - narrow
         # Scale and angle as the shift they cause half a face from the centre.
         shift = np.hypot(change[:, 2], change[:, 3]) + 0.25 * side[:, 0] * (np.abs(change[:, 0]) + np.abs(change[:, 1]))
-        open_ &= shift <= _TOLERANCE * _EYES_PER_SIDE * side[:, 0] * (1 + 0.25 * k)
+        open_ &= shift <= _TOLERANCE * _EYES_PER_SIDE * side[:, 0] * (1 + 0.2 * k)
         chosen[open_] = k
     return chosen

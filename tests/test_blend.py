@@ -1,0 +1,153 @@
+"""Masks, colour, warps, de-flicker, grain."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from gpenvid.blend.color import keep_source_colour, low_pass
+from gpenvid.blend.deflicker import REACH, steady_residual
+from gpenvid.blend.grain import source_grain
+from gpenvid.blend.mask import face_ellipse
+from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
+from gpenvid.blend.warp import cut_crop, return_change
+from gpenvid.faces.align import GPEN, crop_affine, similarity_parameters
+from gpenvid.geometry import compose, resize_affine
+
+LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
+
+
+@pytest.fixture
+def crop(astronaut: np.ndarray) -> np.ndarray:
+    """The aligned face, (256, 256, 3) float32."""
+    image = astronaut.astype(np.float32) / np.float32(255)
+    return cut_crop(image, crop_affine(similarity_parameters(LANDMARKS), 256), 256)
+
+
+def test_the_crop_equals_opencvs_when_it_is_not_shrunk(astronaut: np.ndarray) -> None:
+    image = astronaut.astype(np.float32) / np.float32(255)
+    matrix = crop_affine(similarity_parameters(LANDMARKS), 256)
+    expected = cv2.warpAffine(image, matrix, (256, 256), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101).clip(0, 1)
+    assert np.array_equal(cut_crop(image, matrix, 256), expected)
+
+
+def test_a_large_face_is_averaged_before_it_is_shrunk() -> None:
+    y, x = np.mgrid[0:1024, 0:1024]
+    checker = np.repeat((((x + y) % 2) * np.float32(1.0))[:, :, None], 3, axis=2)
+    crop = cut_crop(checker, resize_affine(0.25, 0.25), 256)
+    assert crop.std() < 0.02  # sampling would leave 0.5 or moire
+
+
+def test_a_small_face_gets_no_aliased_detail_back() -> None:
+    y, x = np.mgrid[0:256, 0:256]
+    fine = np.repeat((((x // 2 + y // 2) % 2) * np.float32(0.5) - np.float32(0.25))[:, :, None], 3, axis=2)
+    back = return_change(fine * face_ellipse(256, GPEN.eye_distance)[:, :, None], resize_affine(8, 8), 32, 32)
+    assert np.abs(back).max() < 0.03
+
+
+def test_a_change_comes_back_to_where_it_was_cut(crop: np.ndarray, astronaut: np.ndarray) -> None:
+    matrix = crop_affine(similarity_parameters(LANDMARKS), 256)
+    mask = face_ellipse(256, GPEN.eye_distance)[:, :, None]
+    there = return_change(mask * crop, matrix, 512, 512)
+    seen = return_change(np.ascontiguousarray(np.repeat(mask, 3, axis=2)), matrix, 512, 512)
+    sure = seen[:, :, 0] > 0.999
+    assert np.abs(there - astronaut.astype(np.float32) / 255)[sure].mean() < 0.02
+
+
+@pytest.mark.parametrize("size", [32, 256, 512])
+def test_the_mask_is_one_on_the_face_and_exactly_zero_at_the_border(size: int) -> None:
+    mask = face_ellipse(size, GPEN.eye_distance)
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    assert np.all(border == 0)
+    points = (GPEN.at(size)).round().astype(int)
+    assert np.all(mask[points[:, 1], points[:, 0]] == 1)
+    assert np.abs(np.diff(mask, axis=1)).max() < 24 / size
+
+
+def test_tint_and_brightness_drift_are_taken_out(crop: np.ndarray) -> None:
+    tinted = np.clip(crop * np.float32([1.1, 0.95, 0.9]) + np.float32(0.05), 0, 1)
+    kept = keep_source_colour(tinted, crop)
+    assert np.abs(low_pass(kept) - low_pass(crop)).max() < 0.03
+    assert np.abs(kept.mean(axis=(0, 1)) - crop.mean(axis=(0, 1))).max() < 2e-3
+
+
+def test_fine_detail_passes_the_colour_step(crop: np.ndarray) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, crop.shape).astype(np.float32)
+    change = residual_of(crop + noise, crop, keep_colour=True)
+    assert np.corrcoef(change.ravel(), noise.ravel())[0, 1] > 0.99
+
+
+def _change(residual: np.ndarray, source: np.ndarray, **settings: object) -> np.ndarray:
+    return masked_change(
+        residual, source, BlendSettings(**settings), weight=1.0, eye_distance=GPEN.eye_distance, monochrome=False, factor=1.0
+    )
+
+
+def test_strength_scales_the_change(crop: np.ndarray) -> None:
+    residual = np.full_like(crop, 0.1)
+    assert np.allclose(_change(residual, crop, strength=0.5), 0.5 * _change(residual, crop))
+    assert not _change(residual, crop, strength=0.0).any()
+
+
+def test_black_and_white_gets_no_tint(crop: np.ndarray) -> None:
+    residual = np.random.default_rng(0).normal(0, 0.1, crop.shape).astype(np.float32)
+    settings = BlendSettings()
+    change = masked_change(residual, crop, settings, weight=1.0, eye_distance=GPEN.eye_distance, monochrome=True, factor=1.0)
+    assert np.array_equal(change[:, :, 0], change[:, :, 1])
+    assert np.array_equal(change[:, :, 0], change[:, :, 2])
+
+
+def test_noise_is_averaged_over_frames_where_the_face_stands_still(crop: np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    sources = [crop] * 5
+    residuals = [random.normal(0, 0.05, crop.shape).astype(np.float32) for _ in range(5)]
+    steady = steady_residual(sources, residuals, 2)
+    assert steady.std() < 0.6 * residuals[2].std()
+
+
+def test_what_restores_to_the_same_picture_stays_that_picture(crop: np.ndarray) -> None:
+    # Five noisy sources of one face, all restored to the same crop: the average must be that crop, free of any source's noise.
+    random = np.random.default_rng(1)
+    sources = [crop + random.normal(0, 0.02, crop.shape).astype(np.float32) for _ in range(5)]
+    residuals = [crop - s for s in sources]
+    assert np.abs(sources[2] + steady_residual(sources, residuals, 2) - crop).max() < 1e-5
+
+
+def test_a_mouth_that_opens_is_left_alone(crop: np.ndarray) -> None:
+    opened = crop.copy()
+    opened[175:200, 110:150] = 0.05
+    sources = [crop, crop, opened, crop, crop]
+    residuals = [np.zeros_like(crop)] * 2 + [np.full_like(crop, 0.1)] + [np.zeros_like(crop)] * 2
+    steady = steady_residual(sources, residuals, 2)
+    assert steady[180:195, 118:142].mean() > 0.09
+    assert steady[60:90, 60:90].mean() < 0.04
+
+
+def test_neighbours_beyond_the_reach_do_not_count(crop: np.ndarray) -> None:
+    residuals = [np.zeros_like(crop) for _ in range(2 * REACH + 3)]
+    residuals[0] += 1.0
+    residuals[-1] += 1.0
+    assert not steady_residual([crop] * len(residuals), residuals, REACH + 1).any()
+
+
+def test_one_frame_alone_is_its_own_average(crop: np.ndarray) -> None:
+    residual = np.full_like(crop, 0.03)
+    assert np.array_equal(steady_residual([crop], [residual], 0), residual)
+
+
+def test_grain_is_the_noise_and_not_the_edges() -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 0.03, (256, 256, 3)).astype(np.float32)
+    edge = np.zeros((256, 256, 3), np.float32)
+    edge[:, 128:] = 0.6
+    grain = source_grain(0.2 + edge + noise, 1.0)
+    away = np.r_[20:110, 150:240]
+    assert np.corrcoef(grain[:, away].ravel(), noise[:, away].ravel())[0, 1] > 0.8
+    assert np.abs(grain[:, 127:129].mean(axis=(0, 2))).max() < 0.02
+
+
+def test_a_shift_of_the_region_shifts_the_crop_map() -> None:
+    matrix = crop_affine(similarity_parameters(LANDMARKS), 64)
+    moved = compose(matrix, np.array([[1.0, 0.0, 10], [0.0, 1.0, 20]]))
+    assert np.allclose(moved @ [5, 6, 1], matrix @ [15, 26, 1])

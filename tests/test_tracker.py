@@ -1,0 +1,293 @@
+"""Following faces: known motion is recovered, nothing is frozen, swapped or invented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpenvid.faces.ease import GuardSettings, face_weights, turn
+from gpenvid.faces.reuse import match_faces
+from gpenvid.faces.shots import CutFinder
+from gpenvid.faces.smooth import smooth_parameters
+from gpenvid.faces.tracker import Tracker
+from gpenvid.faces.tracks import Tracks
+from gpenvid.geometry import Face, apply_affine
+
+LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
+BOX = np.array([177.5, 56.4, 270.1, 176.4])
+SIZE = (320, 240)
+
+Motion = Callable[[int], np.ndarray]
+
+
+class Oracle:
+    """A detector that knows where the portrait was put, exactly or with noise, and counts its calls."""
+
+    name = "oracle"
+
+    def __init__(self, noise: float = 0.0) -> None:
+        self.places: dict[bytes, list[Face]] = {}
+        self.calls = 0
+        self._random = np.random.default_rng(0)
+        self._noise = noise
+
+    def learn(self, image: np.ndarray, matrices: Sequence[np.ndarray]) -> None:
+        faces = []
+        for matrix in matrices:
+            face = Face(BOX, 0.99, LANDMARKS).transformed(matrix)
+            noisy = face.landmarks + self._random.normal(0, self._noise, (5, 2))
+            faces.append(Face(face.box, 0.99, noisy))
+        self.places[image.tobytes()] = faces
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
+        self.calls += 1
+        return [self.places.get(image.tobytes(), []) for image in images]
+
+
+def _similarity(scale: float, angle: float, x: float, y: float) -> np.ndarray:
+    """Puts the portrait's face centre (224, 118) at (x, y)."""
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.array([[c, -s], [s, c]])
+    return np.column_stack([linear, np.array([x, y]) - linear @ [224.0, 118.0]])
+
+
+def _scene(astronaut: np.ndarray, matrices: Sequence[np.ndarray], shade: int = 0) -> np.ndarray:
+    """The portrait's head cut out softly and put on a textured background, once per matrix."""
+    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    ground = 110 + 40 * np.sin(x / 23 + shade) + 30 * np.cos(y / 17 - shade) + 20 * np.sin((x + y) / 7)
+    picture = np.repeat(ground[:, :, None], 3, axis=2).astype(np.float32)
+    head = np.zeros((512, 512), np.float32)
+    cv2.ellipse(head, (224, 112), (60, 80), 0, 0, 360, 1.0, -1)
+    head = cv2.GaussianBlur(head, (0, 0), 3)
+    for matrix in matrices:
+        mask = cv2.warpAffine(head, matrix, SIZE)[:, :, None]
+        picture += mask * (cv2.warpAffine(astronaut.astype(np.float32), matrix, SIZE) - picture)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _follow(frames: list[np.ndarray], oracle: Oracle) -> Tracks:
+    tracker = Tracker(oracle, np.eye(2, 3), SIZE)
+    for frame in frames:
+        tracker.push(frame)
+    return tracker.finish()
+
+
+def _clip(astronaut: np.ndarray, motions: Sequence[Motion], count: int, oracle: Oracle, shade: int = 0) -> list[np.ndarray]:
+    frames = []
+    for t in range(count):
+        matrices = [m for motion in motions if (m := motion(t)) is not None]
+        frames.append(_scene(astronaut, matrices, shade))
+        oracle.learn(frames[-1], matrices)
+    return frames
+
+
+def _head(t: int) -> np.ndarray:
+    return _similarity(0.7 + 0.1 * np.sin(t / 15), 0.15 * np.sin(t / 11), 150 + 40 * np.sin(t / 20), 110 + 15 * np.cos(t / 13))
+
+
+def test_a_known_motion_is_recovered_within_half_a_pixel(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [_head], 80, oracle)
+    tracks = _follow(frames, oracle)
+    (track,) = tracks.tracks
+    assert (track.start, track.end) == (0, 80)
+    assert oracle.calls == tracks.detector_calls <= 12
+    for t in range(80):
+        expected = apply_affine(_head(t), LANDMARKS)
+        assert np.hypot(*(track.landmarks[t] - expected).T).mean() < 0.5, t
+
+
+def test_flow_frames_are_marked_and_detected_ones_too(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    tracks = _follow(_clip(astronaut, [_head], 50, oracle), oracle)
+    assert tracks.tracks[0].detected.sum() == oracle.calls
+
+
+def test_a_still_face_is_not_frozen_into_noise(astronaut: np.ndarray) -> None:
+    oracle = Oracle(noise=0.6)
+    frames = _clip(astronaut, [lambda t: _similarity(0.8, 0.0, 160 + 0.01 * t, 120)], 60, oracle)
+    (track,) = _follow(frames, oracle).tracks
+    centre = track.parameters[:, 2:]
+    assert np.diff(centre, n=2, axis=0).std() < 0.05
+
+
+def test_a_hard_cut_ends_every_track(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    first = _clip(astronaut, [lambda _: _similarity(0.6, 0, 100, 110)], 20, oracle)
+    second = _clip(astronaut, [lambda _: _similarity(1.1, 0, 220, 130)], 20, oracle, shade=9)
+    tracks = _follow(first + second, oracle)
+    assert [(s.start, s.end) for s in tracks.shots] == [(0, 20), (20, 40)]
+    assert [(t.start, t.end) for t in tracks.tracks] == [(0, 20), (20, 40)]
+
+
+def test_two_people_who_cross_keep_their_tracks(astronaut: np.ndarray) -> None:
+    def left(t: int) -> np.ndarray:
+        return _similarity(0.45, 0, 70 + 3 * t, 80)
+
+    def right(t: int) -> np.ndarray:
+        return _similarity(0.45, 0, 250 - 3 * t, 160)
+
+    oracle = Oracle()
+    tracks = _follow(_clip(astronaut, [left, right], 60, oracle), oracle)
+    assert len(tracks.tracks) == 2
+    for track in tracks.tracks:
+        heights = track.landmarks[:, 2, 1]
+        assert np.ptp(heights) < 5
+
+
+def test_an_occlusion_is_bridged(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [_head], 60, oracle)
+    for t in range(30, 36):  # something passes in front
+        frames[t] = frames[t].copy()
+        x, y = (int(v) for v in _head(t) @ [224, 118, 1])
+        frames[t][max(0, y - 75) : y + 75, max(0, x - 55) : x + 55] = 90
+        oracle.learn(frames[t], [])
+    tracks = _follow(frames, oracle)
+    longest = max(tracks.tracks, key=lambda t: t.end - t.start)
+    assert (longest.start, longest.end) == (0, 60)
+
+
+def test_a_flash_does_not_cut(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [_head], 40, oracle)
+    frames[20] = np.full_like(frames[20], 255)
+    oracle.learn(frames[20], [])
+    assert len(_follow(frames, oracle).shots) == 1
+
+
+def test_flicker_and_a_fade_do_not_cut(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = []
+    for t in range(50):
+        gain = (1 + 0.25 * np.sin(2.5 * t)) * (1 if t < 25 else 1 - (t - 25) / 40)
+        frames.append(np.clip(_scene(astronaut, [_head(t)]) * gain, 0, 255).astype(np.uint8))
+        oracle.learn(frames[-1], [_head(t)])
+    tracks = _follow(frames, oracle)
+    assert len(tracks.shots) == 1
+    assert [(t.start, t.end) for t in tracks.tracks] == [(0, 50)]
+
+
+def test_a_face_in_one_single_frame_of_a_shot_of_its_own_is_found(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    before = [_scene(astronaut, [], 3)] * 10
+    face = _clip(astronaut, [lambda _: _similarity(1.2, 0, 160, 120)], 1, oracle, shade=30)
+    after = [_scene(astronaut, [], 77)] * 10
+    tracks = _follow(before + face + after, oracle)
+    assert [(t.start, t.end) for t in tracks.tracks] == [(10, 11)]
+
+
+def test_five_thousand_frames_of_nothing_are_nothing() -> None:
+    oracle = Oracle()
+    tracker = Tracker(oracle, np.eye(2, 3), SIZE)
+    empty = np.zeros((36, 64, 3), np.uint8)
+    for _ in range(5000):
+        tracker.push(empty)
+    tracks = tracker.finish()
+    assert (tracks.frames, tracks.tracks, len(tracks.shots)) == (5000, [], 1)
+    assert oracle.calls < 0.09 * 5000
+
+
+def test_no_frames_are_no_tracks() -> None:
+    tracks = Tracker(Oracle(), np.eye(2, 3), SIZE).finish()
+    assert (tracks.frames, tracks.shots, tracks.tracks) == (0, [], [])
+
+
+def test_a_weak_flicker_of_the_detector_is_no_track(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [], 30, oracle)
+    for t in (7, 16):
+        oracle.places[frames[t].tobytes()] = [Face(BOX * 0.5, 0.55, LANDMARKS * 0.5)]
+    assert _follow(frames, oracle).tracks == []
+
+
+def test_a_monochrome_shot_is_told_from_a_coloured_one(astronaut: np.ndarray) -> None:
+    gray = np.repeat(cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
+    for picture, expected in ((gray, True), (astronaut, False)):
+        tracker = Tracker(Oracle(), np.eye(2, 3), SIZE)
+        for _ in range(6):
+            tracker.push(picture)
+        assert tracker.finish().shots[0].monochrome == expected
+
+
+def test_matching_takes_the_nearest_pairs() -> None:
+    faces = [Face(BOX, 0.9, LANDMARKS), Face(BOX + 60, 0.9, LANDMARKS + 60)]
+    assert sorted(match_faces([LANDMARKS + 58, LANDMARKS + 3], faces, 0.5)) == [(0, 1), (1, 0)]
+    assert match_faces([LANDMARKS + 300], faces, 0.5) == []
+
+
+@given(st.integers(3, 80), st.floats(-3, 3), st.floats(-0.02, 0.02))
+@settings(max_examples=30, deadline=None)
+def test_smoothing_leaves_a_steady_motion_alone(count: int, speed: float, zoom: float) -> None:
+    t = np.arange(count)
+    values = np.column_stack([5 + zoom * t, 0.01 * t, 100 + speed * t, 50 - speed * t])
+    assert np.abs(smooth_parameters(values) - values).max() < 1e-6
+
+
+def test_smoothing_does_not_lag_on_a_fast_turn() -> None:
+    t = np.arange(60)
+    x = 100 + 60 / (1 + np.exp(-(t - 30) / 2.0))  # 60 pixels within ten frames
+    values = np.column_stack([np.full(60, np.log(200.0)), np.zeros(60), x, np.full(60, 80.0)])
+    eyes = 0.2097 * 200
+    assert np.abs(smooth_parameters(values) - values).max() < 0.04 * eyes
+
+
+def test_smoothing_takes_the_jitter_out_of_a_still_face() -> None:
+    noise = np.random.default_rng(2).normal(0, 0.4, (120, 4)) * [0.004, 0.004, 1, 1]
+    values = noise + np.array([np.log(200.0), 0, 100, 100])
+    before, after = (np.diff(v[:, 2:], n=2, axis=0).std() for v in (values, smooth_parameters(values)))
+    assert after < 0.35 * before
+
+
+def test_faces_ease_in_and_out_inside_a_shot_only() -> None:
+    landmarks = np.repeat(LANDMARKS[None], 40, axis=0)
+    inside, _ = face_weights(landmarks, 10, (0, 100), GuardSettings())
+    whole, _ = face_weights(landmarks, 0, (0, 40), GuardSettings())
+    assert inside[0] < 0.2
+    assert inside[-1] < 0.2
+    assert np.all(np.diff(inside[:7]) > 0)
+    assert np.all(whole == 1)
+
+
+def test_faces_too_small_are_left_alone_and_flagged() -> None:
+    landmarks = np.repeat(LANDMARKS[None] * 0.1, 30, axis=0)
+    weights, flags = face_weights(landmarks, 5, (0, 100), GuardSettings())
+    assert np.all(weights == 0)
+    assert [(f.start, f.end, f.reason) for f in flags] == [(5, 35, "too small")]
+
+
+def test_a_profile_is_left_alone_and_a_moment_of_it_is_not() -> None:
+    profile = LANDMARKS.copy()
+    profile[0], profile[3] = [238, 103], [236, 140]
+    profile[2] = [262, 128]
+    assert turn(profile[None])[0] > 0.8
+    assert turn(LANDMARKS[None])[0] < 0.2
+    landmarks = np.repeat(LANDMARKS[None], 60, axis=0)
+    landmarks[20:40] = profile
+    weights, flags = face_weights(landmarks, 0, (0, 60), GuardSettings())
+    assert weights[30] < 0.05
+    assert weights[5] > 0.95
+    assert flags[0].reason == "turned away"
+    landmarks[20:40] = LANDMARKS
+    landmarks[30] = profile
+    assert face_weights(landmarks, 0, (0, 60), GuardSettings())[0].min() > 0.9
+
+
+def test_cut_finder_answers_once_per_frame() -> None:
+    finder = CutFinder()
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 255, (72, 128), np.uint8) for _ in range(9)]
+    answers = [a for f in frames for a in finder.push(f)] + finder.finish()
+    assert len(answers) == 9
+    assert answers[0]
+
+
+@pytest.mark.parametrize("kind", ["empty", "one"])
+def test_short_tracks_can_be_smoothed(kind: str) -> None:
+    values = np.zeros((0 if kind == "empty" else 1, 4))
+    assert smooth_parameters(values).shape == values.shape
