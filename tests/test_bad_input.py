@@ -159,7 +159,7 @@ def test_a_truncated_file_is_restored_as_far_as_it_goes(tiny_model: Path, tmp_pa
     data = whole.read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 2 // 3])
-    report = gpenvid.restore(cut, tmp_path / "out.mkv", RestoreSettings(model=str(tiny_model), detector="haar"))
+    report = gpenvid.restore(cut, tmp_path / "out.mkv", RestoreSettings(model=str(tiny_model), detector="builtin"))
     assert 5 < report.frames < 40
 
 
@@ -185,7 +185,9 @@ def test_a_disk_that_fills_up_during_the_job_leaves_nothing(tmp_path: Path, tiny
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
-        gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="haar", end=0.5))
+        gpenvid.restore(
+            SAMPLES / "interview.mp4", tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="builtin", end=0.5)
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -198,7 +200,7 @@ def test_strict_refuses_what_a_container_cannot_hold(shared: Path, tmp_path: Pat
 
 def test_without_strict_the_loss_is_a_warning(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
     source = shared / "media" / "formats" / "androidx_sample_with_ass_subtitles.mkv"
-    report = gpenvid.restore(source, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="haar", preset="ultrafast"))
+    report = gpenvid.restore(source, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast"))
     assert any("subtitle" in w and ".mkv" in w for w in report.warnings)
 
 
@@ -225,14 +227,14 @@ def test_an_interrupted_job_stops_soon_and_leaves_nothing_under_the_name(signal_
 def test_an_mp4_whose_index_promises_more_frames_is_said_to_be_cut(tiny_model: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp4"
     cut.write_bytes((SAMPLES / "interview.mp4").read_bytes()[:40_000])
-    report = gpenvid.restore(cut, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="haar"))
+    report = gpenvid.restore(cut, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
     assert 20 < report.frames < 150
     assert any("cut" in w for w in report.warnings)
 
 
 def test_a_video_into_a_folder_gets_the_extension_of_its_container(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
     source = shared / "media" / "formats" / "fate_law-and-order-partial.wtv"
-    report = gpenvid.restore(source, tmp_path, RestoreSettings(model=str(tiny_model), detector="haar", preset="ultrafast"))
+    report = gpenvid.restore(source, tmp_path, RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast"))
     assert report.output == str(tmp_path / "fate_law-and-order-partial_restored.mkv")
 
 

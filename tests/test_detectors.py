@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from gpenvid.errors import WeightsError
-from gpenvid.faces.haar import HaarDetector
 from gpenvid.faces.nms import non_maximum_suppression
 from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import RetinaFaceNet, retinaface_from_state_dict
+from gpenvid.job.models import open_detector
+from gpenvid.job.progress import Silent
 from gpenvid.restore.weights import read_state_dict, tensors_of
 
 # facexlib 0.3.0, RetinaFace mobile0.25, threshold 0.5, on scikit-image's astronaut: box, score, five landmarks.
@@ -75,8 +76,17 @@ def test_suppression_keeps_the_best_of_overlapping_boxes() -> None:
     assert non_maximum_suppression(boxes, np.array([0.5, 0.9, 0.7], np.float32), 0.4) == [1, 2]
 
 
-def test_haar_finds_the_astronaut(astronaut: np.ndarray) -> None:
-    faces = HaarDetector().detect([astronaut])[0]
+def test_the_built_in_detector_finds_the_astronaut(astronaut: np.ndarray) -> None:
+    detector = open_detector("builtin", "cpu", Silent())
+    assert detector.name == "builtin"
+    (face,) = [f for f in detector.detect([astronaut])[0] if f.score >= detector.sure]
     expected = np.array(FACEXLIB_ASTRONAUT[5:]).reshape(5, 2)
-    best = min(faces, key=lambda f: np.abs(f.landmarks - expected).max())
-    assert np.hypot(*(best.landmarks - expected).T).mean() < 0.15 * 41
+    assert np.hypot(*(face.landmarks - expected).T).mean() < 0.06 * 41
+
+
+def test_auto_is_retinaface_where_its_file_is_here(retinaface: object) -> None:
+    assert open_detector("auto", "cpu", Silent()).name == "retinaface-mobilenet"
+
+
+def test_auto_is_the_built_in_detector_elsewhere() -> None:
+    assert open_detector("auto", "cpu", Silent()).name == "builtin"

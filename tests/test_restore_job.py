@@ -135,7 +135,7 @@ def test_restoring_twice_gives_the_same_pictures(
 def test_every_codec_writes_what_decodes(codec: str, astronaut: np.ndarray, make_clip, tiny_model: Path, tmp_path: Path) -> None:
     source = make_clip(_moving(astronaut, 4), pixel_format="yuv422p" if codec in ("prores", "dnxhr") else "yuv420p")
     out = tmp_path / ("out.mov" if codec == "dnxhr" else "out.mkv")
-    report = gpenvid.restore(source, out, RestoreSettings(model=str(tiny_model), codec=codec, detector="haar"))
+    report = gpenvid.restore(source, out, RestoreSettings(model=str(tiny_model), codec=codec, detector="builtin"))
     assert report.frames == len(_decoded(out)) == 4
 
 

@@ -73,7 +73,7 @@ def test_reading_gives_back_exactly_what_was_written(tracks: Tracks, sidecar: Pa
 
 def test_a_render_from_the_sidecar_equals_a_render_at_once(sidecar: Path, retinaface: Path, tiny_model: Path, tmp_path: Path) -> None:
     at_once = RestoreSettings(model=str(tiny_model), codec="ffv1", detector="retinaface-mobilenet")
-    from_file = RestoreSettings(model=str(tiny_model), codec="ffv1", tracks=sidecar, detector="haar")
+    from_file = RestoreSettings(model=str(tiny_model), codec="ffv1", tracks=sidecar, detector="builtin")
     gpenvid.restore(FILM, tmp_path / "a.mkv", at_once)
     gpenvid.restore(FILM, tmp_path / "b.mkv", from_file)
     assert _pictures(tmp_path / "a.mkv") == _pictures(tmp_path / "b.mkv")

@@ -29,6 +29,7 @@ class Oracle:
     """A detector that knows where the portrait was put, exactly or with noise, and counts its calls."""
 
     name = "oracle"
+    sure = 0.8
 
     def __init__(self, noise: float = 0.0) -> None:
         self.places: dict[bytes, list[Face]] = {}

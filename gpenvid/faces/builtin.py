@@ -98,6 +98,11 @@ class BuiltinDetector:
         """`builtin`."""
         return "builtin"
 
+    @property
+    def sure(self) -> float:
+        """See `Detector.sure`."""
+        return 0.55
+
     @torch.inference_mode()
     def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
         """Find faces in pictures of one size; see `Detector.detect`."""

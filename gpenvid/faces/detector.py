@@ -22,6 +22,11 @@ class Detector(Protocol):
         """Short name, as in `--detector` and in the report."""
         ...
 
+    @property
+    def sure(self) -> float:
+        """The score from which a face needs no other evidence; scores of different detectors are not comparable."""
+        ...
+
     def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
         """Find the faces of each picture, best score first.
 

@@ -46,7 +46,7 @@ def turn(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _height(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
     """From the eyes' line to the mouth, in pixels."""
-    return np.hypot(*((landmarks[:, 3] + landmarks[:, 4]) / 2 - (landmarks[:, 0] + landmarks[:, 1]) / 2).T)
+    return np.asarray(np.hypot(*((landmarks[:, 3] + landmarks[:, 4]) / 2 - (landmarks[:, 0] + landmarks[:, 1]) / 2).T))
 
 
 def _size(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -54,6 +54,11 @@ class RetinaFaceDetector:
         """`retinaface-mobilenet` or `retinaface-resnet50`."""
         return f"retinaface-{self.net.backbone}"
 
+    @property
+    def sure(self) -> float:
+        """See `Detector.sure`."""
+        return 0.8
+
     @torch.inference_mode()
     def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
         """Find faces in pictures of one size; see `Detector.detect`."""

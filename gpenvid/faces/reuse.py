@@ -31,16 +31,14 @@ class ReuseSettings:
         pixel_slack: the same in pixels of the analysed picture, for faces so small that detection itself is coarser.
         least_span: windows this short are not halved again.
         link: largest distance between a face carried to a frame and one detected there for them to be the same.
-        strong: least score of a face whose absence at the other end is looked into.
         carry: most frames a face that only one end knows is carried towards the other.
     """
 
-    window: int = 20
+    window: int = 16
     agreement: float = 0.12
     pixel_slack: float = 1.0
     least_span: int = 4
     link: float = 0.55
-    strong: float = 0.8
     carry: int = 8
 
 
@@ -120,10 +118,12 @@ class WindowAnalyser:
 
     Args:
         detect: the detector, one frame at a time.
+        sure: least score of a face whose absence at the other end of a window is looked into.
     """
 
-    def __init__(self, detect: Detect, settings: ReuseSettings | None = None) -> None:
+    def __init__(self, detect: Detect, sure: float, settings: ReuseSettings | None = None) -> None:
         self._detect = detect
+        self._sure = sure
         self.settings = settings or ReuseSettings()
         self.calls = 0
 
@@ -167,7 +167,7 @@ class WindowAnalyser:
         alone = [f for i, f in enumerate(span.first) if i not in matched_first]
         alone += [f for j, f in enumerate(span.last) if j not in matched_last]
         # A weak face that the other end does not know flickers in the detector; more calls would not settle it.
-        if any(face.score >= self.settings.strong for face in alone):
+        if any(face.score >= self._sure for face in alone):
             return False
         return all(self._agree(span.forward[i], span.backward[j], span.last[j]) for i, j in pairs)
 

@@ -26,14 +26,12 @@ class TrackerSettings:
     """What counts as a face.
 
     Attributes:
-        start_score: least best score of a track; weaker ones are false.
         least_frames: tracks shorter than this are false, unless their shot is that short.
         bridge: longest gap in frames over which a track is joined to its continuation.
         reuse: detection reuse.
         guards: when a face is left alone.
     """
 
-    start_score: float = 0.7
     least_frames: int = 4
     bridge: int = 12
     reuse: ReuseSettings = field(default_factory=ReuseSettings)
@@ -70,7 +68,7 @@ class Tracker:
         self._detector = detector
         self._to_display = to_display
         self._size = size
-        self._windows = WindowAnalyser(lambda frame: detector.detect([frame.rgb])[0], self.settings.reuse)
+        self._windows = WindowAnalyser(lambda frame: detector.detect([frame.rgb])[0], detector.sure, self.settings.reuse)
         self._cuts = CutFinder()
         self._waiting: list[SmallFrame] = []  # frames whose cut decision is not ripe
         self._window: list[SmallFrame] = []
@@ -156,7 +154,7 @@ class Tracker:
         chains = _bridge(self._chains + self._open, self.settings.bridge)
         length = self._position - self._shot_start
         least = min(self.settings.least_frames, length)
-        self._tracks += [c for c in chains if c.best >= self.settings.start_score and len(c.sightings) >= least]
+        self._tracks += [c for c in chains if c.best >= self._detector.sure and len(c.sightings) >= least]
         self._shots.append(Shot(self._shot_start, self._position, self._chroma < _MONOCHROME))
         self._chains, self._open, self._shot_start, self._chroma = [], [], self._position, 0.0
 

@@ -8,17 +8,18 @@ import torch
 
 from gpenvid.errors import UsageError
 from gpenvid.faces.align import TEMPLATES, Template
+from gpenvid.faces.builtin import BuiltinDetector
+from gpenvid.faces.builtin_net import detector_from_state_dict
 from gpenvid.faces.detector import Detector
-from gpenvid.faces.haar import HaarDetector
 from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import retinaface_from_state_dict
 from gpenvid.job.progress import Progress
-from gpenvid.restore.cards import ModelCard, find_card
+from gpenvid.restore.cards import BUILT_IN_DETECTOR, ModelCard, find_card
 from gpenvid.restore.restorer import Restorer, choose_device, load_restorer
 from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
 from gpenvid.settings import RestoreSettings
 
-DETECTORS = ("auto", "haar", "retinaface-mobilenet", "retinaface-resnet50")
+DETECTORS = ("auto", "builtin", "retinaface-mobilenet", "retinaface-resnet50")
 _DETECTOR_THRESHOLD = 0.5
 
 
@@ -52,12 +53,13 @@ def open_detector(name: str, device: str, progress: Progress) -> Detector:
         raise UsageError(f"unknown detector {name}", f"choose one of {', '.join(DETECTORS)}")
     if name == "auto":
         card = find_card("retinaface-mobilenet", "detector")
-        name = card.name if locate(card) else "haar"
-    if name == "haar":
-        return HaarDetector()
-    path = fetch(find_card(name, "detector"), progress)
-    net = retinaface_from_state_dict(tensors_of(read_state_dict(path)))
-    return RetinaFaceDetector(net, threshold=_DETECTOR_THRESHOLD, device=choose_device(device))
+        name = card.name if locate(card) else "builtin"
+    where = choose_device(device)
+    path = fetch(find_card(BUILT_IN_DETECTOR if name == "builtin" else name, "detector"), progress)
+    state = tensors_of(read_state_dict(path))
+    if name == "builtin":
+        return BuiltinDetector(detector_from_state_dict(state), device=where)
+    return RetinaFaceDetector(retinaface_from_state_dict(state), threshold=_DETECTOR_THRESHOLD, device=where)
 
 
 def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restorer, Template]:

@@ -17,7 +17,7 @@ _GPEN_LICENCE = "non-commercial use only (Alibaba, academic research)"
 _GPEN_BASE = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models/"
 _MODELSCOPE = "https://modelscope.cn/models/damo/cv_gpen_image-portrait-enhancement-hires/resolve/master/"
 _FACEXLIB = "https://github.com/xinntao/facexlib/releases/download/v0.1.0/"
-DEFAULT_RESTORER = "gpen-lite-256"
+BUILT_IN_DETECTOR = "face-det"
 
 
 @dataclass(frozen=True)
