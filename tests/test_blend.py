@@ -111,7 +111,8 @@ def test_what_restores_to_the_same_picture_stays_that_picture(crop: np.ndarray) 
     random = np.random.default_rng(1)
     sources = [crop + random.normal(0, 0.02, crop.shape).astype(np.float32) for _ in range(5)]
     residuals = [crop - s for s in sources]
-    assert np.abs(sources[2] + steady_residual(sources, residuals, 2) - crop).max() < 1e-5
+    # The flow between noisy crops is off by a fraction of a pixel; the noise itself, 0.02, must not come through.
+    assert np.abs(sources[2] + steady_residual(sources, residuals, 2) - crop).mean() < 0.004
 
 
 def test_a_mouth_that_opens_is_left_alone(crop: np.ndarray) -> None:
@@ -122,6 +123,15 @@ def test_a_mouth_that_opens_is_left_alone(crop: np.ndarray) -> None:
     steady = steady_residual(sources, residuals, 2)
     assert steady[180:195, 118:142].mean() > 0.09
     assert steady[60:90, 60:90].mean() < 0.04
+
+
+def test_a_face_that_moves_inside_its_crop_is_averaged_along_its_motion(crop: np.ndarray) -> None:
+    random = np.random.default_rng(3)
+    moved = [np.roll(crop, 2 * k, axis=1) for k in (-2, -1, 0, 1, 2)]
+    residuals = [random.normal(0, 0.02, crop.shape).astype(np.float32) for _ in moved]
+    steady = moved[2] + steady_residual(moved, residuals, 2)
+    inner = np.s_[60:200, 60:200]
+    assert np.abs(steady - crop)[inner].mean() < 0.7 * np.abs(residuals[2])[inner].mean()
 
 
 def test_neighbours_beyond_the_reach_do_not_count(crop: np.ndarray) -> None:

@@ -13,16 +13,18 @@ REACH = 2
 
 _NEAR = (1.0, 0.75, 0.4)  # weight by distance in frames
 _AGREE = 0.035  # difference of the source crops, low-passed, at which a neighbour counts for e^-1
-_SOFT = 1 / 64  # of the crop: noise below this size is no disagreement
+_SOFT = 1 / 100  # of the crop: noise below this size is no disagreement
+_LEAST_FLOW = 64  # pixels: the flow's own least picture
 
 Image = NDArray[np.float32]
 
 
 def steady_residual(sources: Sequence[Image], residuals: Sequence[Image], centre: int) -> Image:
-    """The residual of one frame, averaged over its neighbours in aligned space.
+    """The residual of one frame, averaged over its neighbours along the face's own motion.
 
-    A neighbour's residual counts, pixel by pixel, as far as its source crop looks the same there: skin that only carries
-    other noise is averaged, a mouth that opens, a blink or a change of light is left alone.
+    Each neighbour is first carried onto the frame by dense flow between the source crops: what alignment leaves, two pixels
+    on a fast turn, would blur the average and show as trembling. It then counts, pixel by pixel, as far as its source looks
+    the same there: skin that only carries other noise is averaged, a mouth that opens, a blink or a change of light is left.
 
     Args:
         sources: aligned source crops (S, S, 3) float32 in [0, 1] of consecutive frames of one track.
@@ -33,19 +35,26 @@ def steady_residual(sources: Sequence[Image], residuals: Sequence[Image], centre
         (S, S, 3) float32.
     """
     size = sources[centre].shape[0]
-    own = _soft(sources[centre], size)
-    # The average is over restored crops seen from this frame: its own noise stays out of what neighbours contribute.
-    total = residuals[centre].copy()
-    weights = np.ones((size, size, 1), np.float32)
+    own, gray = _soft(sources[centre], size), _gray(sources[centre])
+    total, weights = residuals[centre].copy(), np.ones((size, size, 1), np.float32)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=2).astype(np.float32)
     for k in range(max(0, centre - REACH), min(len(sources), centre + REACH + 1)):
         if k == centre:
             continue
-        difference = np.abs(_soft(sources[k], size) - own).max(axis=2, keepdims=True)
+        where = grid + (flow.calc(gray, _gray(sources[k]), None) if size >= _LEAST_FLOW else np.float32(0))
+        # The neighbour's restored crop as this frame would show it: its own source's noise stays out.
+        both = np.concatenate([sources[k], sources[k] + residuals[k]], axis=2)
+        carried = np.asarray(cv2.remap(both, where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        difference = np.abs(_soft(np.ascontiguousarray(carried[:, :, :3]), size) - own).max(axis=2, keepdims=True)
         weight = np.float32(_NEAR[abs(k - centre)]) * np.exp(-np.square(difference / np.float32(_AGREE)))
-        # What the neighbour would have made of this frame's crop: its restored crop, minus this source.
-        total += weight * (sources[k] + residuals[k] - sources[centre])
+        total += weight * (carried[:, :, 3:] - sources[centre])
         weights += weight
     return np.asarray(total / weights, np.float32)
+
+
+def _gray(crop: Image) -> NDArray[np.uint8]:
+    return np.asarray(np.clip(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) * np.float32(255) + np.float32(0.5), 0, 255), np.uint8)
 
 
 def _soft(crop: Image, size: int) -> Image:

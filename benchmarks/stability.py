@@ -1,0 +1,264 @@
+"""Detection reuse, jitter and flicker, measured against detection and restoration of every frame by itself.
+
+Prints two Markdown tables. The first needs detections only; the second renders the first frames of each clip twice: once the
+plain way (every frame detected, nothing smoothed, nothing averaged), once as gpenvid does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gpenvid.blend.mask import face_ellipse
+from gpenvid.blend.paste import BlendSettings
+from gpenvid.blend.warp import return_change
+from gpenvid.faces.align import GPEN, crop_affine, similarity_parameters
+from gpenvid.faces.detector import Detector
+from gpenvid.faces.reuse import match_faces
+from gpenvid.faces.tracker import Tracker
+from gpenvid.faces.tracks import Track, Tracks
+from gpenvid.geometry import Face, resize_affine
+from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, small_size
+from gpenvid.job.models import open_detector, open_restorer
+from gpenvid.job.progress import Silent
+from gpenvid.job.render import Renderer
+from gpenvid.job.report import Report
+from gpenvid.media.reader import VideoReader
+from gpenvid.settings import RestoreSettings
+
+CLIPS = Path(__file__).parent.parent.parent / "shared" / "media" / "clips"
+SLOW = 0.02  # eye distances a frame: below, a head counts as still or slow
+LARGE = 20.0  # eye distance in analysed pixels from which landmarks are finer than the detector's own grid
+
+
+class Remembered:
+    """A detector that was asked about every frame once, and answers from memory."""
+
+    def __init__(self, detector: Detector, frames: Sequence[np.ndarray]) -> None:
+        self.name, self.sure = detector.name, detector.sure
+        self.faces = [detector.detect([frame])[0] for frame in frames]
+        self._by_frame = {id(frame): faces for frame, faces in zip(frames, self.faces, strict=True)}
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
+        """See `Detector.detect`."""
+        return [self._by_frame[id(image)] for image in images]
+
+
+def per_frame_tracks(faces: list[list[Face]], cuts: set[int], sure: float) -> list[list[tuple[int, Face]]]:
+    """Detections of every frame linked over frames, with hysteresis: a link must once be sure, and last four frames."""
+    chains: list[list[tuple[int, Face]]] = []
+    last: list[list[tuple[int, Face]]] = []
+    for t, found in enumerate(faces):
+        last = [] if t in cuts else last
+        pairs = {j: i for i, j in match_faces([np.asarray(c[-1][1].landmarks, float) for c in last], found, 0.8)}
+        following = []
+        for j, face in enumerate(found):
+            chain = last[pairs[j]] if j in pairs else []
+            if not chain:
+                chains.append(chain)
+            chain.append((t, face))
+            following.append(chain)
+        last = following
+    return [c for c in chains if len(c) >= 4 and max(f.score for _, f in c) >= sure]
+
+
+def scale(face: Face) -> float:
+    """What errors are divided by: the eye distance, and for profiles a fifth of the box."""
+    return max(face.eye_distance, 0.2 * float(face.box[2] - face.box[0]), 1.0)
+
+
+def jitter(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Second difference of (N, 4) places in eye distances, and whether the head is slow there."""
+    eyes = GPEN.eye_distance * np.exp(places[1:-1, 0])
+    bend = np.hypot(*np.diff(places[:, 2:], n=2, axis=0).T) / eyes
+    smooth = cv2.GaussianBlur(places[:, 2:], (1, 0), sigmaX=1e-3, sigmaY=4.0) if len(places) > 8 else places[:, 2:]
+    speed = np.hypot(*(np.gradient(smooth, axis=0)[1:-1]).T) / eyes
+    return bend, speed < SLOW
+
+
+@dataclass
+class Sums:
+    """Figures of one clip or of all."""
+
+    frames: int = 0
+    calls: int = 0
+    wanted: int = 0
+    found: int = 0
+    switches: int = 0
+
+    def add(self, other: Sums) -> None:
+        """Add another clip."""
+        for name in ("frames", "calls", "wanted", "found", "switches"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def measure(clip: Path, detector: Detector) -> tuple[Sums, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """One clip: counts, errors in eye distances, which of them are on large faces, and jitter by kind."""
+    reader = VideoReader(clip)
+    width, height = small_size(reader.info.geometry, VIDEO_DETECTION_SIZE)
+    frames = [frame.thumbnail(width, height) for frame in reader.frames()]
+    remembered = Remembered(detector, frames)
+    tracker = Tracker(remembered, np.eye(2, 3), (width, height))
+    for frame in frames:
+        tracker.push(frame)
+    tracks = tracker.finish()
+    sums = Sums(len(frames), tracks.detector_calls)
+    errors, large = [], []
+    places: dict[str, list[np.ndarray]] = {k: [] for k in ("detector", "ours", "smoothed", "slow")}
+    for chain in per_frame_tracks(remembered.faces, {s.start for s in tracks.shots}, detector.sure):
+        ids = []
+        for t, face in chain:
+            sums.wanted += 1
+            near = [(np.hypot(*(k.landmarks[t - k.start] - face.landmarks).T).mean() / scale(face), k.id) for k in tracks.at(t)]
+            if near and min(near)[0] < 0.5:
+                sums.found += 1
+                errors.append(min(near)[0])
+                large.append(face.eye_distance >= LARGE)
+                ids.append(min(near)[1])
+        sums.switches += sum(a != b for a, b in pairwise(ids))
+        add_jitter(places, chain, ids, tracks)
+    return sums, np.array(errors), np.array(large, bool), {k: np.concatenate(v) if v else np.zeros(0) for k, v in places.items()}
+
+
+def add_jitter(places: dict[str, list[np.ndarray]], chain: list[tuple[int, Face]], ids: list[int], tracks: Tracks) -> None:
+    """Jitter of one person on the frames that detection of every frame and one of our tracks share."""
+    if len(chain) < 12 or len(set(ids)) != 1 or len(ids) != len(chain) or chain[-1][0] - chain[0][0] != len(chain) - 1:
+        return
+    track = next(k for k in tracks.tracks if k.id == ids[0])
+    part = slice(chain[0][0] - track.start, chain[-1][0] + 1 - track.start)
+    raw = np.stack([similarity_parameters(face.landmarks) for _, face in chain])
+    ours = np.stack([similarity_parameters(points) for points in track.landmarks[part]])
+    bend, slow = jitter(raw)
+    for name, values in (("detector", bend), ("ours", jitter(ours)[0]), ("smoothed", jitter(track.parameters[part])[0]), ("slow", slow)):
+        places[name].append(values)
+
+
+def rms(values: np.ndarray) -> float:
+    """Root mean square, not a number where there is nothing."""
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else float("nan")
+
+
+def first_table(clips: list[Path], detector: Detector) -> None:
+    """Detection reuse and jitter."""
+    print("| clip | calls | found | landmark error, mean / 99% | large faces | jitter still | jitter moving | track changes |")
+    print("|---|---|---|---|---|---|---|---|")
+    total, all_errors, all_large, all_jitter = Sums(), [], [], []
+    for clip in clips:
+        sums, errors, large, places = measure(clip, detector)
+        total.add(sums)
+        all_errors.append(errors)
+        all_large.append(large)
+        all_jitter.append(places)
+        print(first_row(clip.stem, sums, errors, large, places), flush=True)
+    joined = {k: np.concatenate([p[k] for p in all_jitter]) for k in all_jitter[0]}
+    print(first_row("all", total, np.concatenate(all_errors), np.concatenate(all_large), joined))
+
+
+def first_row(name: str, sums: Sums, errors: np.ndarray, large: np.ndarray, places: dict[str, np.ndarray]) -> str:
+    """One line of the first table; jitter as before and after smoothing, over that of detection."""
+    slow = places["slow"].astype(bool)
+
+    def ratio(mask: np.ndarray) -> str:
+        base = rms(places["detector"][mask])
+        return f"{rms(places['ours'][mask]) / base:.2f}, {rms(places['smoothed'][mask]) / base:.2f}" if mask.any() and base else "-"
+
+    def share(values: np.ndarray) -> str:
+        return f"{100 * values.mean():.1f}% / {100 * np.percentile(values, 99):.1f}%" if values.size else "-"
+
+    found = f"{100 * sums.found / sums.wanted:.1f}%" if sums.wanted else "-"
+    calls = f"{sums.calls}/{sums.frames} ({100 * sums.calls / sums.frames:.1f}%)"
+    return f"| {name} | {calls} | {found} | {share(errors)} | {share(errors[large])} | {ratio(slow)} | {ratio(~slow)} | {sums.switches} |"
+
+
+def plain_track(reader: VideoReader, detector: Detector, track: Track, count: int) -> Track:
+    """The same person with every frame detected and nothing smoothed."""
+    width, height = small_size(reader.info.geometry, VIDEO_DETECTION_SIZE)
+    display = reader.info.geometry.display_size
+    to_display = resize_affine(display[0] / width, display[1] / height)
+    parameters = track.parameters.copy()
+    for index, frame in enumerate(islice(reader.frames(), count)):
+        if track.holds(index):
+            k = index - track.start
+            faces = [f.transformed(to_display) for f in detector.detect([frame.thumbnail(width, height)])[0]]
+            if faces:
+                nearest = min(faces, key=lambda f: float(np.hypot(*(f.landmarks - track.landmarks[k]).T).mean()))
+                parameters[k] = similarity_parameters(nearest.landmarks)
+    return replace(track, parameters=parameters)
+
+
+def render(reader: VideoReader, tracks: Tracks, blend: BlendSettings, count: int, model: str) -> list[np.ndarray]:
+    """Restored frames, (H, W, 3) uint8 RGB as shown, before any encoder."""
+    restorer, template = open_restorer(RestoreSettings(model=model, device="cpu", dtype="fp32"), Silent())
+    renderer = Renderer(tracks, restorer, template, blend, Report("", ""), Silent())
+    width, height = reader.info.display_size
+    return [f.thumbnail(width, height) for f in renderer.render(islice(reader.frames(), count), 0)]
+
+
+def warping(source: list[np.ndarray], result: list[np.ndarray], track: Track) -> tuple[float, float]:
+    """Mean difference of each frame to the one before, carried along by the source's flow, inside the face's mask, in grey
+    levels of 255; and sharpness, the mean gradient there."""
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    errors, gradients = [], []
+    grays = [[cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames] for frames in (source, result)]
+    height, width = grays[0][0].shape
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
+    for t in range(max(1, track.start + 1), min(len(source), track.end)):
+        to_crop = crop_affine(track.parameters[t - track.start], 256)
+        ellipse = np.ascontiguousarray(face_ellipse(256, GPEN.eye_distance))
+        mask = return_change(ellipse, to_crop, width, height) > 0.9
+        back = grid + flow.calc(grays[0][t], grays[0][t - 1], None)
+        carried = [cv2.remap(g[t - 1], back, None, cv2.INTER_LINEAR) for g in grays]
+        # Where the source's own flow fails nothing can be said about either.
+        sure = mask & (np.abs(carried[0].astype(int) - grays[0][t]) < 25)
+        if sure.any():
+            errors.append(np.abs(carried[1].astype(float) - grays[1][t])[sure].mean())
+            gx, gy = (cv2.Sobel(grays[1][t], cv2.CV_32F, *d) for d in ((1, 0), (0, 1)))
+            gradients.append(np.hypot(gx, gy)[mask].mean())
+    return float(np.mean(errors)), float(np.mean(gradients))
+
+
+def second_table(clips: list[Path], detector: Detector, count: int, model: str) -> None:
+    """Flicker and sharpness of the person seen longest."""
+    print("\n| clip | warping error: source | plain | ours | ours / plain | sharpness ours / plain |\n|---|---|---|---|---|---|")
+    for clip in clips:
+        reader = VideoReader(clip)
+        width, height = small_size(reader.info.geometry, VIDEO_DETECTION_SIZE)
+        display = reader.info.geometry.display_size
+        tracker = Tracker(detector, resize_affine(display[0] / width, display[1] / height), reader.info.display_size)
+        for frame in islice(reader.frames(), count):
+            tracker.push(frame.thumbnail(width, height))
+        tracks = tracker.finish()
+        if not tracks.tracks:
+            continue
+        track = max(tracks.tracks, key=lambda k: len(k.landmarks))
+        plain = replace(tracks, tracks=[plain_track(reader, detector, track, count)])
+        source = [f.thumbnail(*reader.info.display_size) for f in islice(reader.frames(), count)]
+        way = render(reader, plain, BlendSettings(deflicker=False), count, model)
+        ours = render(reader, replace(tracks, tracks=[track]), BlendSettings(), count, model)
+        own, (before, sharp), (after, kept) = warping(source, source, track)[0], warping(source, way, track), warping(source, ours, track)
+        print(f"| {clip.stem} | {own:.2f} | {before:.2f} | {after:.2f} | {after / before:.2f} | {kept / sharp:.2f} |", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="*", type=Path, default=sorted(CLIPS.glob("*")))
+    parser.add_argument("--detector", default="auto")
+    parser.add_argument("--model", default="gpen-lite-256")
+    parser.add_argument("--render-frames", type=int, default=60)
+    options = parser.parse_args()
+    detector = open_detector(options.detector, "cpu", Silent())
+    print(f"detector: {detector.name}\n")
+    first_table(options.clips, detector)
+    if options.render_frames:
+        second_table(options.clips, detector, options.render_frames, options.model)
+
+
+if __name__ == "__main__":
+    main()
