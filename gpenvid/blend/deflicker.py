@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,7 +38,7 @@ def steady_residual(sources: Sequence[Image], residuals: Sequence[Image], centre
     size = sources[centre].shape[0]
     own, gray = _soft(sources[centre], size), _gray(sources[centre])
     total, weights = residuals[centre].copy(), np.ones((size, size, 1), np.float32)
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=2).astype(np.float32)
     for k in range(max(0, centre - REACH), min(len(sources), centre + REACH + 1)):
         if k == centre:
