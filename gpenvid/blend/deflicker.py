@@ -36,27 +36,31 @@ def steady_residual(sources: Sequence[Image], residuals: Sequence[Image], centre
         (S, S, 3) float32.
     """
     size = sources[centre].shape[0]
-    own, gray = _soft(sources[centre], size), _gray(sources[centre])
-    total, weights = residuals[centre].copy(), np.ones((size, size, 1), np.float32)
+    gray = _gray(sources[centre])
+    own = _soft(gray, size)
+    total, weights = residuals[centre].copy(), np.ones((size, size), np.float32)
     flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=2).astype(np.float32)
     for k in range(max(0, centre - REACH), min(len(sources), centre + REACH + 1)):
         if k == centre:
             continue
-        where = grid + (flow.calc(gray, _gray(sources[k]), None) if size >= _LEAST_FLOW else np.float32(0))
+        near = _gray(sources[k])
+        where = grid + (flow.calc(gray, near, None) if size >= _LEAST_FLOW else np.float32(0))
         # The neighbour's restored crop as this frame would show it: its own source's noise stays out.
-        both = np.concatenate([sources[k], sources[k] + residuals[k]], axis=2)
-        carried = np.asarray(cv2.remap(both, where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
-        difference = np.abs(_soft(np.ascontiguousarray(carried[:, :, :3]), size) - own).max(axis=2, keepdims=True)
-        weight = np.float32(_NEAR[abs(k - centre)]) * np.exp(-np.square(difference / np.float32(_AGREE)))
-        total += weight * (carried[:, :, 3:] - sources[centre])
+        restored = cv2.remap(sources[k] + residuals[k], where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        seen = np.asarray(cv2.remap(near, where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        difference = (_soft(seen, size) - own) * np.float32(1 / _AGREE)
+        weight = np.float32(_NEAR[abs(k - centre)]) * np.exp(-difference * difference)
+        total += weight[:, :, None] * (restored - sources[centre])
         weights += weight
-    return np.asarray(total / weights, np.float32)
+    return np.asarray(total / weights[:, :, None], np.float32)
 
 
 def _gray(crop: Image) -> NDArray[np.uint8]:
     return np.asarray(np.clip(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) * np.float32(255) + np.float32(0.5), 0, 255), np.uint8)
 
 
-def _soft(crop: Image, size: int) -> Image:
-    return np.asarray(cv2.GaussianBlur(crop, (0, 0), max(1.0, size * _SOFT)), np.float32)
+def _soft(gray: NDArray[np.uint8], size: int) -> Image:
+    """Low-passed luma in [0, 1]."""
+    soft = cv2.GaussianBlur(gray, (0, 0), max(1.0, size * _SOFT))
+    return np.asarray(soft * np.float32(1 / 255), np.float32)

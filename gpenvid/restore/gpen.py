@@ -35,9 +35,13 @@ def _blur_kernel(channels: int, gain: float) -> Tensor:
 
 
 def _activate(x: Tensor, bias: Tensor) -> Tensor:
-    """Bias, leaky ReLU and gain: StyleGAN2's fused activation. `bias` is (C,)."""
+    """Bias, leaky ReLU and gain: StyleGAN2's fused activation. `bias` is (C,).
+
+    The gain is positive, so it may come first: one pass adds bias and gain, one more bends. Such passes cost as much as
+    the convolutions on a CPU.
+    """
     shape = (1, -1) + (1,) * (x.dim() - 2)
-    return F.leaky_relu(x + bias.view(shape), _LEAK) * _GAIN
+    return F.leaky_relu(torch.add((bias * _GAIN).view(shape), x, alpha=_GAIN), _LEAK, inplace=True)
 
 
 class _Bias(nn.Module):
