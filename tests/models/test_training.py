@@ -1,0 +1,126 @@
+"""Training runs from scratch, resumes where it stopped, and learns something within seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gpenvid.faces.builtin import close_up
+from gpenvid.faces.builtin_net import CLOSE_UP, cells, detector_from_state_dict
+from gpenvid.geometry import apply_affine
+from gpenvid.restore.gpen import GpenShape, generator_from_state_dict
+from weights.training import train_detector, train_landmarks, train_restorer
+from weights.training.backgrounds import background, photos
+from weights.training.composites import SIDE, Sources, sample
+from weights.training.damage_faces import LEVELS, degrade_face, training_pair
+from weights.training.data import load_portraits, portrait_files
+from weights.training.detector_loss import assign, detector_loss, pack
+from weights.training.teacher import Labelled
+
+TINY = GpenShape(size=256, style_dim=16, n_mlp=2, channels=(16, 16, 16, 16, 8, 8, 8))
+
+
+def doll() -> Labelled:
+    """A drawn portrait with known landmarks: enough to train on without any file."""
+    image = np.full((256, 256, 3), 90, np.uint8)
+    points = np.array([[101, 121], [155, 121], [128, 152], [106, 183], [150, 183]], np.float32)
+    cv2.ellipse(image, (128, 148), (52, 70), 0, 0, 360, (220, 180, 160), -1)
+    for x, y in points[:2]:
+        cv2.circle(image, (int(x), int(y)), 7, (40, 30, 20), -1)
+    cv2.line(image, (106, 183), (150, 183), (150, 60, 60), 5)
+    return Labelled(image, np.array([[76, 78, 180, 218]], np.float32), points[None], np.array([True]))
+
+
+@pytest.fixture
+def sources() -> Sources:
+    return Sources([doll()], [], photos()[:3])
+
+
+def test_composites_are_reproducible_and_inside_the_picture(sources: Sources) -> None:
+    first, again = (sample(np.random.default_rng(5), sources) for _ in range(2))
+    np.testing.assert_array_equal(first.image, again.image)
+    rng = np.random.default_rng(1)
+    for _ in range(12):
+        picture = sample(rng, sources)
+        assert picture.image.shape == (SIDE, SIDE, 3)
+        assert picture.boxes.min(initial=0) >= 0
+        assert picture.boxes.max(initial=0) < SIDE
+
+
+def test_backgrounds_have_the_asked_size() -> None:
+    rng = np.random.default_rng(0)
+    assert {background(rng, photos()[:2], 96).shape for _ in range(20)} == {(96, 96, 3)}
+
+
+@pytest.mark.parametrize("width", [16, 48, 100, 220])
+def test_every_face_size_has_a_cell_that_answers_for_it(width: int) -> None:
+    box = np.array([[60, 60, 60 + width, 60 + 1.2 * width]], np.float32)
+    picture = Labelled(np.zeros((SIDE, SIDE, 3), np.uint8), box, np.zeros((1, 5, 2), np.float32), np.array([True]))
+    _, faces, state = pack([picture])
+    index, counts = assign(faces, state, cells(SIDE, SIDE))
+    assert (index == 0).any()
+    assert counts[index == 0].all()
+
+
+def test_perfect_prediction_costs_next_to_nothing() -> None:
+    box = np.array([[100, 100, 132, 132]], np.float32)
+    picture = Labelled(np.zeros((SIDE, SIDE, 3), np.uint8), box, np.full((1, 5, 2), 116, np.float32), np.array([True]))
+    _, faces, state = pack([picture])
+    where = cells(SIDE, SIDE)
+    index, _ = assign(faces, state, where)
+    unit = where[:, 2:] * 4
+    raw = torch.zeros(1, len(where), 15)
+    raw[0, :, 0] = torch.where(index[0] >= 0, 12.0, -12.0)
+    raw[0, :, 1:3] = (116 - where[:, :2]) / unit
+    raw[0, :, 3:5] = torch.log(32 / unit)
+    raw[0, :, 5:] = ((116 - where[:, :2]) / unit).repeat(1, 5)
+    assert detector_loss(raw, faces, state, where)["total"] < 0.01
+
+
+def test_detector_trains_from_scratch_and_resumes(tmp_path: Path, sources: Sources) -> None:
+    train_detector.train(tmp_path, sources, steps=2, batch=2, workers=0)
+    train_detector.train(tmp_path, sources, steps=4, batch=2, workers=0)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 4
+    detector_from_state_dict(load_file(tmp_path / "face-det.safetensors"))
+
+
+def test_face_damage_is_reproducible() -> None:
+    image = doll().image
+    for level in LEVELS.values():
+        pictures = [degrade_face(np.random.default_rng(3), image, level) for _ in range(2)]
+        np.testing.assert_array_equal(*pictures)
+        assert pictures[0].shape == image.shape
+    damaged, clean = training_pair(np.random.default_rng(0), image)
+    assert damaged.shape == clean.shape == image.shape
+
+
+def test_restorer_trains_from_scratch_and_resumes(tmp_path: Path, shared: Path) -> None:
+    portraits = load_portraits(portrait_files(evaluation=False, shared=shared)[:8])
+    train_restorer.train(tmp_path, portraits, steps=2, shape=TINY, batch=2, workers=0)
+    net = train_restorer.train(tmp_path, portraits, steps=4, shape=TINY, batch=2, workers=0)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 4
+    shipped = generator_from_state_dict(dict(load_file(tmp_path / "gpen-lite-256.safetensors")))
+    assert shipped.shape == TINY
+    x = torch.zeros(1, 3, 256, 256)
+    torch.testing.assert_close(shipped(x), net(x).detach(), atol=5e-2, rtol=5e-2)
+
+
+def test_second_look_trains_from_scratch(sources: Sources) -> None:
+    net = train_landmarks.train(sources, [doll().image[:64, :64]], steps=4, batch=8, workers=0)
+    assert net.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 11)
+    assert {v.dtype for v in train_detector.fold(net).values()} == {torch.float16}
+
+
+def test_close_up_puts_the_landmarks_on_the_template() -> None:
+    face = doll()
+    crop, matrix = close_up(face.image, face.landmarks[0])
+    assert crop.shape == (64, 64, 3)
+    assert np.abs(apply_affine(matrix, face.landmarks[0]) - CLOSE_UP).max() < 1.5
+    again, _ = close_up(cv2.resize(face.image, None, fx=4, fy=4), face.landmarks[0] * 4 + 1.5)
+    assert np.abs(again.astype(int) - crop).mean() < 6  # the same face from a larger picture
