@@ -74,6 +74,9 @@ def restore(
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Make interlaced frames progressive.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where something of the source cannot be kept.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Start over, even if an earlier run can be continued.")] = False,
+    keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep the folder of finished segments after success.")] = False,
+    tag: Annotated[bool, typer.Option("--tag/--no-tag", help="Write a tag that says what restored the faces.")] = True,
     report: Annotated[Path | None, typer.Option(help="Write what was done to this JSON file.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
 ) -> None:
@@ -104,6 +107,9 @@ def restore(
         deinterlace=deinterlace,
         overwrite=overwrite,
         strict=strict,
+        restart=restart,
+        keep_work=keep_work,
+        tag=tag,
     )
     _restore(sources, output, settings, report, quiet=quiet)
 

@@ -29,6 +29,9 @@ class RestoreSettings:
         deinterlace: make interlaced frames progressive.
         overwrite: replace an existing result.
         strict: turn warnings about what cannot be kept into errors.
+        restart: start over, even if an earlier run of the same job can be continued.
+        keep_work: keep the folder of finished segments after success.
+        tag: write a tag that says what restored the faces.
     """
 
     model: str = "gpen-lite-256"
@@ -51,6 +54,9 @@ class RestoreSettings:
     deinterlace: bool = False
     overwrite: bool = False
     strict: bool = False
+    restart: bool = False
+    keep_work: bool = False
+    tag: bool = True
 
     def __post_init__(self) -> None:
         """Check ranges.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,12 +77,17 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
         raise InputError(f"{folder}: not writable", "choose another -o")
 
 
-def check_space(folder: Path, needed: int) -> None:
-    """Make sure the destination has room.
+def check_space(folder: Path, needed: int, note: Callable[[str], None]) -> None:
+    """Make sure the destination has room for an estimated number of bytes.
+
+    An estimate can be twice too high, so only half of it is asked for; between that and the whole, a note says so.
 
     Raises:
-        InputError: if fewer than `needed` bytes are free.
+        InputError: if fewer than half of `needed` bytes are free.
     """
     free = shutil.disk_usage(folder).free
+    told = f"{folder}: {free / 1e6:.0f} MB free, about {needed / 1e6:.0f} MB needed"
+    if free < needed / 2:
+        raise InputError(told, "make room or choose another -o")
     if free < needed:
-        raise InputError(f"{folder}: {free / 1e6:.0f} MB free, about {needed / 1e6:.0f} MB needed", "make room or choose another -o")
+        note(told)

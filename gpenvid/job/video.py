@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from gpenvid import __version__
@@ -14,22 +11,26 @@ from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames
+from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_output, check_space, default_name
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
+from gpenvid.job.segments import render_segments
 from gpenvid.job.sidecar import read_sidecar
+from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import StreamPlan, TimeRange, assemble, plan_streams
+from gpenvid.media.check import check_result
 from gpenvid.media.containers import Container, container_for_output, container_for_source
-from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames
-from gpenvid.media.frame import Frame
+from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, estimated_bytes
+from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
-from gpenvid.media.segments import write_segment
+from gpenvid.media.segments import sync
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
-_SPACE_FACTOR = 3  # segments and the assembled file stand side by side for a moment
+_ROOM = "make room, then run the same command again: it continues; or choose another -o"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class VideoPlan:
 
     Attributes:
         warnings: what the result cannot keep.
+        space: bytes that segments and result are likely to take, side by side as they stand for a moment.
     """
 
     reader: VideoReader
@@ -46,6 +48,7 @@ class VideoPlan:
     encoder: EncoderSettings
     streams: StreamPlan
     warnings: list[str]
+    space: int
 
 
 def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> VideoPlan:
@@ -64,6 +67,8 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
         output = (output or item.path.parent) / default_name(item, container.suffix)
     else:
         container = container_for_output(output)
+    if output.parent.is_dir():
+        clean_up_after_success(output)
     check_output(item, output, overwrite=settings.overwrite)
     request = EncoderRequest(settings.codec, settings.crf, settings.preset)
     encoder, lost = choose_encoder(request, info, container, deinterlaced=settings.deinterlace)
@@ -75,8 +80,19 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
         warnings.append(f"{item.path.name} has chapters, which are not written into a part of it")
     if settings.strict and warnings:
         raise UsageError(f"{item.path}: {warnings[0]}", "choose another output or leave out --strict")
-    check_space(output.parent, _SPACE_FACTOR * item.path.stat().st_size)
-    return VideoPlan(reader, output, container, encoder, streams, warnings)
+    encoder.open()  # one that does not open is better known now than after the analysis
+    space = 2 * estimated_bytes(encoder, _frames_to_write(info, settings))
+    if streams.copied:
+        space += item.path.stat().st_size // 20  # sound and subtitles, where they are not most of the file
+    return VideoPlan(reader, output, container, encoder, streams, warnings, space)
+
+
+def _frames_to_write(info: VideoInfo, settings: RestoreSettings) -> int:
+    rate = float(info.frame_rate or 25)
+    whole = info.frame_count or round(info.duration * rate)
+    first = round((settings.start or 0) * rate)
+    last = whole if settings.end is None else round(settings.end * rate)
+    return max(1, min(whole or last, last) - first)
 
 
 def restore_video(
@@ -97,64 +113,83 @@ def restore_video(
     report = Report(str(item.path), str(plan.output), warnings=list(plan.warnings))
     for warning in plan.warnings:
         progress.note(warning)
-    info = plan.reader.info
-    keep = chosen_range(plan.reader, settings)
-    with report.timed("analyse"):
-        tracks = _find_tracks(item, plan.reader, keep, settings, detector, progress)
-    for fault in plan.reader.faults.sentences(item.path):
-        report.warnings.append(fault)
-        progress.note(fault)
-    if not tracks.frames:
-        raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
-    tracks = tracks.chosen(settings.only, settings.exclude)
-    describe_tracks(report, tracks)
-    work = plan.output.with_name(plan.output.name + ".gpenvid")
-    _fresh(work)
+    key = job_key(item.path, settings, detector.name, restorer, plan.encoder)
     try:
-        renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress)
-        with report.timed("render"):
-            progress.stage("render", tracks.frames)
-            frames = frames_in(plan.reader.frames(), keep)
-            segments = _render_segments(frames, tracks, renderer, plan.encoder, work)
-        with report.timed("assemble"):
-            progress.stage("assemble", 0)
-            result = work / f"result{plan.container.suffix}"
-            tags = {"restored_by": f"gpenvid {__version__}, {restorer.card.name}"}
-            assemble(
-                result,
-                source=item.path,
-                info=info,
-                segments=segments,
-                settings=plan.encoder,
-                container=plan.container,
-                plan=plan.streams,
-                keep=keep,
-                tags=tags,
-            )
-            result.replace(plan.output)
+        with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
+            check_space(plan.output.parent, plan.space - work.size(), progress.note)
+            keep = chosen_range(plan.reader, settings)
+            with report.timed("analyse"):
+                tracks = _tracks(item, plan.reader, keep, settings, detector, work, report, progress)
+
+            def open_renderer(counts: Report) -> Renderer:
+                return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress)
+
+            with report.timed("render"):
+                progress.stage("render", tracks.frames)
+                frames = frames_in(plan.reader.frames(), keep)
+                render_segments(frames, tracks, open_renderer, plan.encoder, work, report, progress)
+            if fingerprint(item.path) != key["the source"]:
+                raise InputError(f"{item.path}: has changed while it was restored", "leave it alone; the same command starts over")
+            with report.timed("assemble"):
+                progress.stage("assemble", 0)
+                tags = {"restored_by": f"gpenvid {__version__}, {restorer.card.name}"} if settings.tag else {}
+                _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)))
     except OSError as error:
-        raise InputError(f"{plan.output}: cannot be written ({error.strerror})", "make room or choose another -o") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        raise InputError(f"{plan.output}: cannot be written ({error.strerror})", _ROOM) from error
     return report
 
 
-def _fresh(work: Path) -> None:
-    shutil.rmtree(work, ignore_errors=True)
+def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int) -> None:
+    """Put the result together, check it, and give it its name."""
+    result = work.path / f"result{plan.container.suffix}"
     try:
-        work.mkdir()
-    except OSError as error:
-        raise InputError(f"{work.parent}: cannot be written to ({error.strerror})", "choose another -o") from error
+        written = assemble(
+            result,
+            source=item.path,
+            info=plan.reader.info,
+            segments=[work.segment_path(i) for i in range(segments)],
+            settings=plan.encoder,
+            container=plan.container,
+            plan=plan.streams,
+            keep=keep,
+            tags=tags,
+        )
+        sync(result)
+        check_result(result, written)
+        work.save_result(result)
+        result.replace(plan.output)
+    except BaseException:
+        # The segments stay; half a file is of no use and may be what fills the disk.
+        result.unlink(missing_ok=True)
+        raise
+    sync(plan.output.parent)
 
 
-def _render_segments(frames: Iterator[Frame], tracks: Tracks, renderer: Renderer, encoder: EncoderSettings, work: Path) -> list[Path]:
-    rendered = renderer.render(frames, 0)
-    paths: list[Path] = []
-    for number, (start, end) in enumerate(cut_segments(tracks.shots)):
-        path = work / f"{number:06d}.seg"
-        write_segment(path, encode_frames(encoder, islice(rendered, end - start)))
-        paths.append(path)
-    return paths
+def _tracks(
+    item: Input,
+    reader: VideoReader,
+    keep: TimeRange,
+    settings: RestoreSettings,
+    detector: Detector,
+    work: Work,
+    report: Report,
+    progress: Progress,
+) -> Tracks:
+    """The tracks to render, from an earlier run where there was one."""
+    saved = work.saved_tracks()
+    if saved is None:
+        found = _find_tracks(item, reader, keep, settings, detector, progress)
+        if not found.frames:
+            raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
+        faults = reader.faults.sentences(item.path)
+        saved = work.save_tracks(found, faults), faults
+    tracks, faults = saved
+    for fault in faults:
+        report.warnings.append(fault)
+        progress.note(fault)
+    tracks = tracks.chosen(settings.only, settings.exclude)
+    describe_tracks(report, tracks)
+    return tracks
 
 
 def _find_tracks(

@@ -18,6 +18,7 @@ from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
+from gpenvid.media.check import Written
 from gpenvid.media.containers import Container, supported_codecs
 from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.probe import VideoInfo, open_input
@@ -120,12 +121,16 @@ def assemble(
     plan: StreamPlan,
     keep: TimeRange,
     tags: dict[str, str],
-) -> None:
+) -> Written:
     """Write the result: one pass over the segments and over the source's other streams, nothing re-encoded.
+
+    Returns:
+        what went into it, for `check_result`.
 
     Raises:
         InputError: if the destination cannot be written or the container refuses a stream.
     """
+    written = Written()
     try:
         with (
             open_input(source) as file,
@@ -140,10 +145,15 @@ def assemble(
             if others:
                 streams.append(_other_packets(file, others, keep, shift))
             for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
+                if packet.stream_index == video.index and packet.pts is not None:
+                    written.times.append(packet.pts * packet.time_base)
+                else:
+                    written.count(packet)
                 output.mux(packet)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{target}: cannot be written ({reason})", "check free space and permissions, or try a .mkv output") from error
+    return written
 
 
 def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> dict[str, str]:

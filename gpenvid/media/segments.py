@@ -37,11 +37,40 @@ class EncodedPacket:
     data: bytes
 
 
-def write_segment(path: Path, packets: Iterable[Packet[VideoStream]]) -> int:
-    """Write packets so that the file is complete or absent, and return how many."""
+def sync(path: Path) -> None:
+    """Make sure that a file, or the names in a folder, are on the disk. Windows has no such thing for folders."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_segment(path: Path, packets: Iterable[Packet[VideoStream]]) -> str:
+    """Write packets so that the file is complete or absent.
+
+    Returns:
+        the file's checksum, as hexadecimal.
+
+    Raises:
+        OSError: if the disk is full or fails; nothing is left then.
+        DamagedSegmentError: if the encoder gives a packet without a time.
+    """
     part = path.with_suffix(".part")
+    try:
+        digest = _write(part, packets)
+        part.replace(path)
+        sync(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return digest
+
+
+def _write(part: Path, packets: Iterable[Packet[VideoStream]]) -> str:
     digest = hashlib.sha256()
-    count = 0
     with part.open("wb") as file:
 
         def put(data: bytes) -> None:
@@ -51,16 +80,22 @@ def write_segment(path: Path, packets: Iterable[Packet[VideoStream]]) -> int:
         put(_MAGIC)
         for packet in packets:
             if packet.pts is None:
-                raise DamagedSegmentError(f"{path.name}: the encoder gave a packet without a time", "choose another --codec")
+                raise DamagedSegmentError(f"{part.name}: the encoder gave a packet without a time", "choose another --codec")
             data = bytes(packet)
             put(_RECORD.pack(packet.pts, packet.duration or 0, packet.is_keyframe, len(data)))
             put(data)
-            count += 1
         file.write(digest.digest())
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
-    return count
+    return digest.hexdigest()
+
+
+def is_complete(path: Path, digest: str) -> bool:
+    """Whether a segment file is there, whole, and the one that has this checksum."""
+    if not path.is_file():
+        return False
+    content = path.read_bytes()
+    return content[-_DIGEST:].hex() == digest and hashlib.sha256(memoryview(content)[:-_DIGEST]).hexdigest() == digest
 
 
 def read_segment(path: Path) -> Iterator[EncodedPacket]:

@@ -1,0 +1,83 @@
+"""What a render depends on: if any of it changes, finished segments are worth nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+
+import av
+import torch
+
+from gpenvid import __version__
+from gpenvid.errors import InputError
+from gpenvid.media.encoders import EncoderSettings
+from gpenvid.restore.cards import find_card
+from gpenvid.restore.restorer import Restorer
+from gpenvid.restore.weights import file_sha256, locate
+from gpenvid.settings import RestoreSettings
+
+_BLOCKS, _BLOCK = 16, 1 << 16  # sampled parts of the source, and their bytes: a megabyte tells files apart at once
+
+# These do not touch the pixels, or stand in the key in another form (the model by its hash, the codec in the encoder).
+_ELSEWHERE = {"overwrite", "strict", "restart", "keep_work", "tag", "tracks", "model", "detector", "device", "dtype"}
+_ELSEWHERE |= {"codec", "crf", "preset"}
+
+Key = dict[str, str]
+
+
+def fingerprint(source: Path) -> str:
+    """Size, time of change and sampled content of a file, as text.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        facts = source.stat()
+        digest = hashlib.sha256()
+        with source.open("rb") as file:
+            for i in range(_BLOCKS):
+                file.seek(max(0, facts.st_size - _BLOCK) * i // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK))
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})", "check the path; run the same command again") from error
+    return f"{facts.st_size} bytes, {facts.st_mtime_ns} ns, {digest.hexdigest()}"
+
+
+def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Restorer, encoder: EncoderSettings) -> Key:
+    """Everything a segment's bytes depend on, by the names users know.
+
+    Args:
+        detector: the detector that was opened, by name.
+    """
+    key = {
+        "the source": fingerprint(source),
+        "the model": _model_sha256(settings.model),
+        "--detector": detector,
+        "--tracks": _file_sha256(settings.tracks) if settings.tracks else "",
+        "the device": f"{restorer.device.type} {restorer.dtype}",
+        "the encoder's settings": repr(encoder),
+        "the installed gpenvid, PyTorch or PyAV": f"{__version__} {torch.__version__} {av.__version__}",
+    }
+    for field in fields(settings):
+        if field.name not in _ELSEWHERE:
+            key[f"--{field.name.replace('_', '-')}"] = repr(getattr(settings, field.name))
+    return key
+
+
+def changes(before: Key, now: Key) -> list[str]:
+    """Names of what differs between two keys."""
+    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
+
+def _model_sha256(model: str) -> str:
+    named = Path(model)
+    path = named if named.suffix in (".pth", ".pt", ".safetensors") else locate(find_card(model, "restorer"))
+    return _file_sha256(path) if path else ""
+
+
+def _file_sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "check the path") from error

@@ -1,0 +1,315 @@
+"""A render that is stopped, at any moment and by anything, continues; the result is the one of a render that was not stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.errors import GpenvidError, InputError, UsageError
+from gpenvid.job.journal import Journal, decode_records, encode_record
+from gpenvid.job.lock import FileLock
+from gpenvid.job.parts import cut_segments
+from gpenvid.job.work import work_folder
+from gpenvid.media.audit import audit
+from gpenvid.restore.restorer import Restorer
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+CLIP = SAMPLES / "old_film.mp4"
+SHORT = 18  # frames of a segment here
+
+
+def packets(path: Path) -> str:
+    """A hash of all packets of a file, with their streams and times."""
+    digest = hashlib.sha256()
+    with av.open(str(path)) as file:
+        for packet in file.demux():
+            digest.update(repr((packet.stream_index, packet.pts, packet.dts)).encode() + bytes(packet))
+    return digest.hexdigest()
+
+
+@dataclass
+class Notes:
+    """Remembers what a job says."""
+
+    notes: list[str] = field(default_factory=list)
+
+    def stage(self, name: str, total: int) -> None:
+        """Not remembered."""
+
+    def advance(self, frames: int, faces: int = 0) -> None:
+        """Not remembered."""
+
+    def note(self, text: str) -> None:
+        """Remember."""
+        self.notes.append(text)
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    """Fast, and with the default encoder."""
+    return RestoreSettings(model=str(tiny_model), detector="builtin")
+
+
+@pytest.fixture(autouse=True)
+def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six segments in a hundred frames, most of them in the middle of a shot."""
+    monkeypatch.setattr(cut_segments, "__defaults__", (SHORT,))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A hundred frames with a cut in the middle and a face throughout."""
+    return Path(shutil.copy2(CLIP, tmp_path / "film.mp4"))
+
+
+def _stop_after(monkeypatch: pytest.MonkeyPatch, crops: int, error: BaseException) -> None:
+    """Let the restorer fail once it has restored so many crops."""
+    real, done = Restorer.restore, 0
+
+    def restore(self: Restorer, batch: list) -> list:
+        nonlocal done
+        done += len(batch)
+        if done > crops:
+            raise error
+        return real(self, batch)
+
+    monkeypatch.setattr(Restorer, "restore", restore)
+
+
+def test_a_continued_render_gives_the_same_packets_and_counts(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = gpenvid.restore(source, tmp_path / "whole.mp4", settings)
+    out = tmp_path / "out.mp4"
+    for crops in (0, whole.faces // 3, whole.faces // 3):
+        with monkeypatch.context() as patch:
+            _stop_after(patch, crops, RuntimeError("a tensor has the wrong mood"))
+            with pytest.raises(GpenvidError, match=r"frames \d+ to \d+ .*wrong mood.*the same command"):
+                gpenvid.restore(source, out, settings)
+        assert not out.exists()
+        assert work_folder(out).is_dir()
+    said = Notes()
+    report = gpenvid.restore(source, out, settings, said)
+    assert any("continuing" in note for note in said.notes)
+    assert packets(out) == packets(tmp_path / "whole.mp4")
+    assert (report.frames, report.faces, report.skipped) == (whole.frames, whole.faces, whole.skipped)
+    assert not work_folder(out).exists()
+    assert audit(source, out).passed
+
+
+def test_a_lossless_render_continues_with_the_neighbours_it_had(
+    settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, end=2.0, codec="ffv1")
+    clip = SAMPLES / "interview.mp4"
+    whole = gpenvid.restore(clip, tmp_path / "whole.mkv", settings)
+    assert whole.faces > 30
+    with monkeypatch.context() as patch:
+        _stop_after(patch, whole.faces // 2, RuntimeError())
+        with pytest.raises(GpenvidError):
+            gpenvid.restore(clip, tmp_path / "out.mkv", settings)
+    gpenvid.restore(clip, tmp_path / "out.mkv", settings)
+    assert packets(tmp_path / "out.mkv") == packets(tmp_path / "whole.mkv")
+
+
+def _unfinished(source: Path, out: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 20, RuntimeError())
+        with pytest.raises(GpenvidError):
+            gpenvid.restore(source, out, settings)
+
+
+def test_a_changed_setting_starts_over_and_says_why(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.mp4"
+    _unfinished(source, out, settings, monkeypatch)
+    said = Notes()
+    gpenvid.restore(source, out, replace(settings, strength=0.5), said)
+    assert any("starting over" in note and "--strength" in note for note in said.notes)
+    assert not any("continuing" in note for note in said.notes)
+
+
+def test_a_changed_source_starts_over_and_says_why(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.mp4"
+    _unfinished(source, out, settings, monkeypatch)
+    os.utime(source, ns=(1, 1))
+    said = Notes()
+    gpenvid.restore(source, out, settings, said)
+    assert any("starting over" in note and "the source changed" in note for note in said.notes)
+
+
+def test_restart_starts_over(source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out.mp4"
+    _unfinished(source, out, settings, monkeypatch)
+    said = Notes()
+    gpenvid.restore(source, out, replace(settings, restart=True), said)
+    assert any("as asked" in note for note in said.notes)
+    assert not any("continuing" in note for note in said.notes)
+
+
+def test_a_damaged_segment_is_rendered_again(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.mp4"
+    gpenvid.restore(source, tmp_path / "whole.mp4", settings)
+    gpenvid.restore(source, out, replace(settings, keep_work=True))
+    out.unlink()
+    segment = sorted(work_folder(out).glob("*.seg"))[1]
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    gpenvid.restore(source, out, settings)
+    assert packets(out) == packets(tmp_path / "whole.mp4")
+
+
+def test_the_tag_can_be_left_out(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    for tag in (True, False):
+        out = tmp_path / f"{tag}.mkv"
+        gpenvid.restore(source, out, replace(settings, tag=tag, end=0.3))
+        with av.open(str(out)) as file:
+            assert any(k.lower() == "restored_by" for k in file.metadata) == tag
+
+
+def test_a_source_that_changes_during_the_job_is_noticed(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Restorer.restore
+
+    def touching(self: Restorer, batch: list) -> list:
+        with source.open("ab") as file:
+            file.write(b"grown")
+        return real(self, batch)
+
+    monkeypatch.setattr(Restorer, "restore", touching)
+    with pytest.raises(InputError, match="changed while"):
+        gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_source_that_vanishes_during_the_job_is_noticed(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Restorer.restore
+
+    def removing(self: Restorer, batch: list) -> list:
+        source.unlink(missing_ok=True)
+        return real(self, batch)
+
+    monkeypatch.setattr(Restorer, "restore", removing)
+    with pytest.raises(InputError, match=r"film.mp4: cannot be read"):
+        gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_second_process_on_one_output_refuses(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    lock = FileLock(work_folder(out) / "lock", out)
+    with pytest.raises(UsageError, match="another gpenvid"):
+        gpenvid.restore(source, out, settings)
+    lock.release(remove=True)
+    gpenvid.restore(source, out, replace(settings, end=0.3))
+
+
+def test_a_folder_of_the_users_own_is_left_alone(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    work_folder(out).mkdir()
+    (work_folder(out) / "letters.txt").write_text("mine")
+    gpenvid.restore(source, out, replace(settings, end=0.3))
+    assert [p.name for p in work_folder(out).iterdir()] == ["letters.txt"]
+
+
+def killed_after(seconds: float, command: list[str], kind: signal.Signals = signal.SIGKILL) -> bool:
+    """Start a command and kill it after a while; whether it was still running then."""
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(kind)
+        process.wait(timeout=60)
+        return True
+    return False
+
+
+def command_for(source: Path, out: Path, model: Path) -> list[str]:
+    """The command line of one render."""
+    code = f"from gpenvid.job.parts import cut_segments; cut_segments.__defaults__ = ({SHORT},); from gpenvid.cli import main; main()"
+    arguments = ["restore", str(source), "-o", str(out), "--model", str(model), "--detector", "builtin", "--overwrite"]
+    return [sys.executable, "-c", code, *arguments]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_render_survives_being_killed(source: Path, tiny_model: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert not killed_after(250, command_for(source, tmp_path / "whole.mp4", tiny_model))
+    took = time.monotonic() - began
+    chance, out = random.Random(6), tmp_path / "out.mp4"
+    command = command_for(source, out, tiny_model)
+    for moment in (0.5, 0.75, 0.9):
+        if not killed_after(took * (moment + chance.uniform(-0.1, 0.1)), command):
+            break
+        assert not out.exists() or audit(source, out).passed
+    assert not killed_after(250, command)
+    assert packets(out) == packets(tmp_path / "whole.mp4")
+    assert not work_folder(out).exists()
+
+
+RECORDS = st.lists(
+    st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=20) | st.floats(allow_nan=False) | st.none(), max_size=4),
+    max_size=6,
+)
+
+
+@given(RECORDS, st.data())
+def test_a_journal_cut_anywhere_gives_the_records_that_are_whole(records: list[dict], data: st.DataObject) -> None:
+    lines = [encode_record(r) for r in records]
+    content = b"".join(lines)
+    cut = data.draw(st.integers(0, len(content)))
+    whole, length = 0, 0
+    while whole < len(lines) and length + len(lines[whole]) <= cut:
+        length += len(lines[whole])
+        whole += 1
+    assert decode_records(content[:cut]) == (records[:whole], length)
+
+
+@given(RECORDS.filter(bool), st.data())
+def test_a_changed_byte_ends_a_journal_there(records: list[dict], data: st.DataObject) -> None:
+    lines = [encode_record(r) for r in records]
+    content = bytearray(b"".join(lines))
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= 1 << data.draw(st.integers(0, 7))
+    before = 0
+    while sum(map(len, lines[: before + 1])) <= position:
+        before += 1
+    assert decode_records(bytes(content))[0] == records[:before]
+
+
+def test_a_journal_goes_on_behind_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.append({"segment": 1})
+        journal.append({"segment": 2})
+    path.write_bytes(path.read_bytes()[:-3])
+    with Journal(path) as journal:
+        journal.append({"segment": 3})
+    with Journal(path) as journal:
+        assert journal.all("segment") == [1, 3]
+    assert all(json.loads(line) for line in path.read_text().splitlines())
