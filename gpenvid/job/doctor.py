@@ -16,7 +16,7 @@ from av.codec import Codec, codecs_available
 
 from gpenvid import __version__
 from gpenvid.errors import GpenvidError
-from gpenvid.media.encoders import CODECS
+from gpenvid.media.encoders import CODECS, encoder_opens
 from gpenvid.restore.cards import all_cards
 from gpenvid.restore.restorer import choose_device, fast_bf16
 from gpenvid.restore.weights import cache_folder, check_file, locate
@@ -75,12 +75,16 @@ def _devices() -> list[Diagnosis]:
 
 def _encoders() -> Diagnosis:
     def there(encoder: str) -> bool:
-        return encoder in codecs_available and Codec(encoder, "w").is_encoder
+        if encoder not in codecs_available or not Codec(encoder, "w").is_encoder:
+            return False
+        # FFmpeg lists NVENC whether or not there is a card; only opening it tells.
+        return not encoder.endswith("_nvenc") or encoder_opens(encoder)
 
     have = [name for name, encoder in CODECS.items() if there(encoder)]
     lack = [name for name in CODECS if name not in have]
     state: State = "problem" if "h264" in lack else "ok"
-    return Diagnosis(state, "encoders", ", ".join(have) + (f"; missing: {', '.join(lack)} (install PyAV from its wheels)" if lack else ""))
+    missing = f"; not here: {', '.join(lack)} (those of nvenc need an NVIDIA card with an encoder)" if lack else ""
+    return Diagnosis(state, "encoders", ", ".join(have) + missing)
 
 
 def _weights() -> list[Diagnosis]:

@@ -1,0 +1,75 @@
+"""The command line on good days."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+def _run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "GPENVID_WEIGHTS": str(cwd / "weights"), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "gpenvid", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=250, env=environment, check=False)
+
+
+def test_restore_verify_and_report_fit_together(tiny_model: Path, tmp_path: Path) -> None:
+    film = SAMPLES / "old_film.mp4"
+    done = _run("restore", "-i", film, "-o", "out.mp4", "--model", tiny_model, "--report", "report.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "100 in" in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["frames"] == 100
+    assert report["analysis"]["detector"] == "builtin"
+    checked = _run("verify", film, "out.mp4", "--json", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout
+    assert json.loads(checked.stdout)["passed"] is True
+
+
+def test_verify_fails_on_another_clip(tmp_path: Path) -> None:
+    done = _run("verify", SAMPLES / "old_film.mp4", SAMPLES / "interview.mp4", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "frame count" in done.stdout
+
+
+def test_quiet_prints_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    done = _run("restore", SAMPLES / "old_film.mp4", "-o", "out.mp4", "--model", tiny_model, "--end", "0.5", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_analyse_writes_the_sidecar_and_the_sheet(tmp_path: Path) -> None:
+    done = _run("analyse", SAMPLES / "old_film.mp4", "-o", "t.json", "--sheet", "people.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "t.json").read_text())["frames"] == 100
+    assert (tmp_path / "people.png").stat().st_size > 5000
+    assert "2 shots" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--version"], "gpenvid 0"),
+        (["--help"], "restore"),
+        (["restore", "--help"], "--strength"),
+        (["models", "list"], "GPEN-BFR-512"),
+        (["models", "verify"], "agrees with the published hash"),
+        (["doctor"], "encoders"),
+    ],
+)
+def test_commands_that_tell(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = _run(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+def test_the_demo_restores_a_sample_without_any_download(tmp_path: Path) -> None:
+    done = _run("demo", "--clip", "old_film", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "gpenvid-demo" / "old_film_restored.mp4").stat().st_size > 50_000
+    assert str(tmp_path / "gpenvid-demo") in done.stdout
