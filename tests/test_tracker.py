@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracker import Tracker
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import Face, apply_affine
+from gpenvid.media.reader import VideoReader
 
 LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
 BOX = np.array([177.5, 56.4, 270.1, 176.4])
@@ -292,3 +294,19 @@ def test_cut_finder_answers_once_per_frame() -> None:
 def test_short_tracks_can_be_smoothed(kind: str) -> None:
     values = np.zeros((0 if kind == "empty" else 1, 4))
     assert smooth_parameters(values).shape == values.shape
+
+
+@pytest.mark.parametrize(
+    ("clip", "cuts"),
+    [
+        ("deepremaster_a-bomb.mp4", [0, 44, 134, 299]),
+        ("fate_scte20_interlaced.ts", [0, 88]),  # two views of one studio
+        ("liveportrait_d12.mp4", [0]),  # fast head turns
+        ("facefusion_dance-360p.mp4", [0]),
+    ],
+)
+def test_shots_of_real_clips_are_found(clip: str, cuts: list[int], shared: Path) -> None:
+    tracker = Tracker(Oracle(), np.eye(2, 3), SIZE)
+    for frame in VideoReader(shared / "media" / "clips" / clip).frames():
+        tracker.push(frame.thumbnail(*SIZE))
+    assert [s.start for s in tracker.finish().shots] == cuts
