@@ -125,11 +125,12 @@ def stills() -> tuple[Image, Image]:
 
 
 def row(name: str, before: Quality, after: Quality) -> str:
-    """A line of the table."""
-    return (
-        f"| {name} | {before.psnr:.2f} | {after.psnr:.2f} | {after.psnr - before.psnr:+.2f} | {before.identity:.3f} | {after.identity:.3f} "
-        f"| {before.features:.3f} | {after.features:.3f} | {after.features / max(before.features, 1e-9):.2f} |"
-    )
+    """A line of the table; where nothing was damaged there is no gain and no ratio."""
+    same = before.features < 1e-6
+    gain = "" if same else f"{after.psnr - before.psnr:+.2f}"
+    ratio = "" if same else f"{after.features / before.features:.2f}"
+    psnr = f"{'' if same else f'{before.psnr:.2f}'} | {after.psnr:.2f} | {gain}"
+    return f"| {name} | {psnr} | {before.identity:.3f} | {after.identity:.3f} | {before.features:.3f} | {after.features:.3f} | {ratio} |"
 
 
 HEADER = "| faces | PSNR in | out | gain | identity in | out | features in | out | ratio |\n|---|---|---|---|---|---|---|---|---|"
