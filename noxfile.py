@@ -28,6 +28,13 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Kills, full disks and damaged files: about a quarter of an hour on two cores."""
+    _install(session, "dev")
+    session.run("pytest", "-m", "slow", "tests/faults", "-s", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff over everything."""
     session.install("-c", "constraints.txt", "ruff")
@@ -55,3 +62,17 @@ def conformance(session: nox.Session) -> None:
     _install(session, "dev")
     session.install("-c", "constraints.txt", "--no-deps", "facexlib==0.3.0", "torchvision")
     session.run("python", "benchmarks/conformance.py", *session.posargs)
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the pictures of the documentation anew."""
+    _install(session, "dev")
+    session.run("python", "benchmarks/pictures.py")
+
+
+@nox.session
+def stability(session: nox.Session) -> None:
+    """Benchmark: detection reuse, jitter and flicker over the shared clips. Figures go to docs/benchmarks.md."""
+    _install(session, "dev")
+    session.run("python", "benchmarks/stability.py", *session.posargs)

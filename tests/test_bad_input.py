@@ -218,9 +218,11 @@ def test_an_interrupted_job_stops_soon_and_leaves_nothing_under_the_name(signal_
     began = time.monotonic()
     assert process.wait(timeout=60) == 130
     print(f"stopped after {time.monotonic() - began:.2f} s")
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith("out")]
+    # What is finished stays, to be continued; nothing has the result's name.
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("out")] == ["out.mp4.gpenvid"]
     said = process.stderr.read()
     assert "interrupted" in said
+    assert "the same command continues" in said
     assert "Traceback" not in said
 
 

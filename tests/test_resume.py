@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -18,6 +15,7 @@ import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stopping import SHORT, command_for, killed_after, packets
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -31,16 +29,6 @@ from gpenvid.restore.restorer import Restorer
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 CLIP = SAMPLES / "old_film.mp4"
-SHORT = 18  # frames of a segment here
-
-
-def packets(path: Path) -> str:
-    """A hash of all packets of a file, with their streams and times."""
-    digest = hashlib.sha256()
-    with av.open(str(path)) as file:
-        for packet in file.demux():
-            digest.update(repr((packet.stream_index, packet.pts, packet.dts)).encode() + bytes(packet))
-    return digest.hexdigest()
 
 
 @dataclass
@@ -235,25 +223,6 @@ def test_a_folder_of_the_users_own_is_left_alone(source: Path, settings: Restore
     (work_folder(out) / "letters.txt").write_text("mine")
     gpenvid.restore(source, out, replace(settings, end=0.3))
     assert [p.name for p in work_folder(out).iterdir()] == ["letters.txt"]
-
-
-def killed_after(seconds: float, command: list[str], kind: signal.Signals = signal.SIGKILL) -> bool:
-    """Start a command and kill it after a while; whether it was still running then."""
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(kind)
-        process.wait(timeout=60)
-        return True
-    return False
-
-
-def command_for(source: Path, out: Path, model: Path) -> list[str]:
-    """The command line of one render."""
-    code = f"from gpenvid.job.parts import cut_segments; cut_segments.__defaults__ = ({SHORT},); from gpenvid.cli import main; main()"
-    arguments = ["restore", str(source), "-o", str(out), "--model", str(model), "--detector", "builtin", "--overwrite"]
-    return [sys.executable, "-c", code, *arguments]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
