@@ -59,6 +59,14 @@ def test_bfloat16_stays_within_its_tolerance(reference: tuple[GpenGenerator, np.
 
 
 @torch.inference_mode()
+def test_folding_changes_nothing() -> None:
+    network = GpenGenerator(GpenShape(16, 8, 1, (4, 4, 4)))
+    x = torch.rand(2, 3, 16, 16)
+    before = network(x)
+    assert torch.equal(network.fold()(x), before)
+
+
+@torch.inference_mode()
 def test_a_crop_gives_the_same_result_in_any_batch(reference: tuple[GpenGenerator, np.ndarray]) -> None:
     network, _ = reference
     both = _reference_input()

@@ -119,18 +119,27 @@ class _ModulatedConv(nn.Module):
         self.demodulate = demodulate
         self.padding = kernel // 2
         self.blur = _Blur(outputs, padding=1, gain=4.0) if upsample else None
+        self._folded: tuple[Tensor, Tensor] | None = None
+
+    def fold(self) -> None:
+        """Keep the scaled weights and their energies, which never change while restoring: at 512 they are 70 million numbers."""
+        self._folded = self._weights()
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        """Scaled weights (O, I, k, k), channels-last, and their energy per input and output channel (O, I)."""
+        weight = (self.weight[0] * self.scale).contiguous(memory_format=torch.channels_last)
+        # In float32 whatever the network runs in: squares of bf16 sums lose the small channels.
+        return weight, weight.float().square().sum(dim=(2, 3))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         s = self.modulation(style)
-        weight = (self.weight[0] * self.scale).contiguous(memory_format=torch.channels_last)
+        weight, energy = self._folded or self._weights()
         x = x * s[:, :, None, None]
         if self.blur is None:
             y = F.conv2d(x, weight, padding=self.padding)
         else:
             y = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
         if self.demodulate:
-            # In float32 whatever the network runs in: squares of bf16 sums lose the small channels.
-            energy = weight.float().square().sum(dim=(2, 3))
             d = torch.rsqrt(F.linear(s.float().square(), energy) + _EPS).to(y.dtype)
             y = y * d[:, :, None, None]
         return y
@@ -250,6 +259,13 @@ class GpenGenerator(nn.Module):
             stage = nn.Sequential(_Blur(before, padding=2, gain=1.0), _EncoderConv(before, width, 3, stride=2), _Bias(width))
             setattr(self, f"ecd{i}", nn.Sequential(stage))
         self.final_linear = nn.Sequential(_Linear(shape.channels[0] * 16, shape.style_dim, activate=True))
+
+    def fold(self) -> GpenGenerator:
+        """Prepare for inference where the network now is (device, number format); weights must not change afterwards."""
+        for module in self.modules():
+            if isinstance(module, _ModulatedConv):
+                module.fold()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         features: list[Tensor] = []

@@ -92,7 +92,7 @@ class Restorer:
         self.dtype = dtype
         self.batch = batch or (1 if device.type == "cpu" else max(1, 16 * 512 * 512 // self.size**2))
         self.report = BatchReport()
-        self._network = network.to(device=device, dtype=DTYPES[dtype])
+        self._network = network.to(device=device, dtype=DTYPES[dtype]).fold()
 
     def restore(self, crops: Sequence[Crop]) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.
