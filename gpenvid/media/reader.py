@@ -120,7 +120,8 @@ class VideoReader:
         while True:
             try:
                 packet = next(packets, None)
-            except (av.error.InvalidDataError, av.error.EOFError, av.error.OSError):
+            except (av.error.FFmpegError, OSError):
+                # Damaged lengths make a demuxer ask for more memory than there is, too.
                 faults.truncated = True
                 packet = None
             try:
