@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -25,6 +26,7 @@ from gpenvid.job.lock import FileLock
 from gpenvid.job.parts import cut_segments
 from gpenvid.job.work import work_folder
 from gpenvid.media.audit import audit
+from gpenvid.media.check import Written, check_result
 from gpenvid.restore.restorer import Restorer
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -223,6 +225,52 @@ def test_a_folder_of_the_users_own_is_left_alone(source: Path, settings: Restore
     (work_folder(out) / "letters.txt").write_text("mine")
     gpenvid.restore(source, out, replace(settings, end=0.3))
     assert [p.name for p in work_folder(out).iterdir()] == ["letters.txt"]
+
+
+def test_a_disk_that_fills_up_while_the_result_is_put_together_costs_no_segment(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.mp4"
+
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gpenvid.job.video.sync", full)
+        with pytest.raises(InputError, match=r"No space left.*same command again"):
+            gpenvid.restore(source, out, settings)
+    assert not out.exists()
+    assert not list(work_folder(out).glob("result*"))
+    said = Notes()
+    gpenvid.restore(source, out, settings, said)
+    assert any("6 of 6 segments" in note for note in said.notes)
+
+
+def test_an_encoder_that_does_not_open_is_said_before_any_work(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not open"):
+        gpenvid.restore(source, tmp_path / "out.mp4", replace(settings, preset="sideways"))
+    assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_kill_between_the_name_and_the_cleaning_up_leaves_no_folder(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    gpenvid.restore(source, out, replace(settings, keep_work=True, end=0.3))
+    assert (work_folder(out) / "journal.jsonl").exists()
+    with pytest.raises(UsageError, match="exists already"):
+        gpenvid.restore(source, out, settings)
+    assert not work_folder(out).exists()
+
+
+def test_an_assembled_file_that_lacks_pictures_gets_no_name(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    gpenvid.restore(source, out, replace(settings, end=0.5))
+    with av.open(str(out)) as file:
+        times = [p.pts * p.time_base for p in file.demux(video=0) if p.size]
+    check_result(out, Written(times))
+    with pytest.raises(InputError, match=f"{len(times)} pictures instead of {len(times) + 1}"):
+        check_result(out, Written([*times, times[-1] + 1]))
+    with pytest.raises(InputError, match="the times of its pictures differ"):
+        check_result(out, Written([*times[:-1], times[-1] + 1]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
