@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpenvid.errors import UsageError
-from gpenvid.media.assemble import TimeRange, decoding_times
+from gpenvid.media.assemble import StreamPlan, TimeRange, assemble, decoding_times
+from gpenvid.media.check import check_result
+from gpenvid.media.color import ColorSpec
 from gpenvid.media.containers import container_for_output, container_for_source, supported_codecs
+from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
+from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import DamagedSegmentError, read_segment, write_segment
 
 
@@ -37,8 +43,6 @@ def test_a_segment_gives_back_its_packets(segment: Path) -> None:
 
 @given(st.data())
 def test_a_changed_segment_is_noticed(data: st.DataObject) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "1.seg"
         write_segment(path, [_packet(0, b"abcdefgh" * 4, True)])
@@ -115,3 +119,64 @@ def test_muxers_take_their_codecs(muxer: str, codec: str) -> None:
 def test_a_range_holds_its_start_and_not_its_end(start: Fraction, length: Fraction, moment: Fraction) -> None:
     keep = TimeRange(start, start + length)
     assert keep.holds(moment) == (start <= moment < start + length)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    times=st.lists(st.integers(0, 2000), min_size=3, max_size=12, unique=True).map(sorted),
+    suffix=st.sampled_from([".mp4", ".mkv", ".ts"]),
+    data=st.data(),
+)
+def test_pictures_keep_their_times_however_irregular_and_however_they_are_cut(times: list[int], suffix: str, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source.mkv", Path(folder) / f"target{suffix}"
+        with av.open(str(source), "w") as container:
+            stream = container.add_stream("ffv1", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            for i, moment in enumerate(times):
+                picture = av.VideoFrame.from_ndarray(np.full((48, 32), 20 * i, np.uint8), "yuv420p")
+                picture.pts, picture.time_base = moment, Fraction(1, 1000)
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+        reader = VideoReader(source)
+        container = container_for_output(target)
+        encoder, _ = choose_encoder(EncoderRequest(preset="veryfast"), reader.info, container)
+        frames = list(reader.frames())
+        assert [f.pts for f in frames] == times
+        cut = data.draw(st.integers(1, len(frames) - 1))
+        segments = [Path(folder) / "0.seg", Path(folder) / "1.seg"]
+        for path, part in zip(segments, (frames[:cut], frames[cut:]), strict=True):
+            write_segment(path, encode_frames(encoder, iter(part)))
+        written = assemble(
+            target,
+            source=source,
+            info=reader.info,
+            segments=segments,
+            settings=encoder,
+            container=container,
+            plan=StreamPlan(),
+            keep=TimeRange(),
+            tags={},
+        )
+        check_result(target, written)
+        found = [f.pts * f.time_base for f in VideoReader(target).frames()]
+        if suffix == ".ts":  # begins later, so that nothing is decoded before zero
+            found = [moment - found[0] + Fraction(times[0], 1000) for moment in found]
+        assert found == [Fraction(moment, 1000) for moment in times]
+
+
+def test_the_estimate_of_space_grows_with_quality_and_size() -> None:
+    settled = _settings("libx264", "16")
+    assert estimated_bytes(settled, 100) == 100 * estimated_bytes(settled, 1)
+    better = _settings("libx264", "10")
+    assert estimated_bytes(better, 100) == 2 * estimated_bytes(settled, 100)
+    lossless = _settings("ffv1", "")
+    assert 640 * 360 * 100 < estimated_bytes(lossless, 100) * 2 < 2 * 640 * 360 * 100 * 3 / 2
+
+
+def _settings(encoder: str, crf: str) -> EncoderSettings:
+    options = (("crf", crf),) if crf else ()
+    color = ColorSpec(1, 1, 1, 1)
+    rate = Fraction(25)
+    return EncoderSettings(encoder, "yuv420p", 640, 360, 1 / rate, rate, Fraction(1), color, False, False, False, options)
