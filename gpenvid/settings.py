@@ -21,6 +21,7 @@ class RestoreSettings:
         grain: share of the source's own fine noise that is kept on restored faces, 0 to 1.
         tracks: a file written by `gpenvid analyse`, instead of analysing the clip.
         only, exclude: people by track number; none in `only` means all.
+        identity: an ONNX face embedding; restored faces that no longer look like the same person to it are left alone.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `fp32` or `bf16`.
         batch: crops per network call, 0 for automatic.
@@ -43,6 +44,7 @@ class RestoreSettings:
     tracks: Path | None = None
     only: tuple[int, ...] = ()
     exclude: tuple[int, ...] = ()
+    identity: Path | None = None
     device: str = "auto"
     dtype: str = "auto"
     batch: int = 0

@@ -13,6 +13,7 @@ import pytest
 
 import gpenvid
 from gpenvid import RestoreSettings
+from gpenvid.errors import WeightsError
 from gpenvid.faces.shots import Shot
 from gpenvid.job.parts import cut_segments
 from gpenvid.media.audit import audit
@@ -156,3 +157,31 @@ def test_segments_cover_a_shot_without_overlap(length: int) -> None:
     assert segments[-1][1] == length + 7
     assert any(start == length for start, _ in segments)
     assert max(end - start for start, end in segments) <= 96
+
+
+def test_a_face_that_turns_into_someone_else_is_left_alone(
+    shared: Path, astronaut: np.ndarray, make_clip, retinaface: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    # Random weights paint no face at all, so to the guard every restored crop is a stranger.
+    source = make_clip(_moving(astronaut, 6))
+    guard = shared / "weights" / "foamliu_MobileFaceNet.onnx"
+    settings = RestoreSettings(model=str(tiny_model), codec="ffv1", identity=guard, keep_colour=False)
+    report = gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert report.identity_guard == guard.name
+    assert (report.faces, report.skipped) == (0, {"would look like someone else": 6})
+    for before, after in zip(_decoded(source), _decoded(tmp_path / "out.mkv"), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_built_in_restorer_keeps_people_themselves(shared: Path, retinaface: Path, tmp_path: Path) -> None:
+    guard = shared / "weights" / "foamliu_MobileFaceNet.onnx"
+    settings = RestoreSettings(identity=guard, start=1.0, end=1.3)
+    report = gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", settings)
+    assert report.faces == report.frames
+    assert report.skipped == {}
+
+
+def test_a_missing_embedding_file_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    settings = RestoreSettings(model=str(tiny_model), identity=tmp_path / "absent.onnx")
+    with pytest.raises(WeightsError, match=r"absent\.onnx"):
+        gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", settings)

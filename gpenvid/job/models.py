@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from gpenvid.errors import UsageError
+from gpenvid.errors import UsageError, WeightsError
 from gpenvid.faces.align import TEMPLATES, Template
 from gpenvid.faces.builtin import BuiltinDetector
 from gpenvid.faces.builtin_net import detector_from_state_dict
 from gpenvid.faces.detector import Detector
+from gpenvid.faces.embedding import FaceEmbedder
 from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import retinaface_from_state_dict
 from gpenvid.job.progress import Progress
@@ -77,6 +78,19 @@ def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restor
         path = fetch(card, progress)
     restorer = load_restorer(card, path, device=settings.device, dtype=settings.dtype, batch=settings.batch)
     return restorer, TEMPLATES[card.template]
+
+
+def open_embedder(settings: RestoreSettings) -> FaceEmbedder | None:
+    """The identity guard's network, None where the settings name none.
+
+    Raises:
+        WeightsError: if the file is missing or no such network.
+    """
+    if settings.identity is None:
+        return None
+    if not settings.identity.is_file():
+        raise WeightsError(f"{settings.identity}: no such embedding file", "check the path, or leave --identity out")
+    return FaceEmbedder(settings.identity)
 
 
 def describe_device(device: torch.device) -> str:

@@ -13,6 +13,7 @@ from gpenvid.blend.deflicker import REACH, steady_residual
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change
 from gpenvid.faces.align import GPEN, Template, crop_affine
+from gpenvid.faces.embedding import FaceEmbedder
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.geometry import Affine, compose
 from gpenvid.job.progress import Progress
@@ -22,6 +23,7 @@ from gpenvid.media.planes import Region, add_to_region, read_region
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
+_STRANGER, _SAME = 0.25, 0.45  # cosine of embeddings: other people stay under 0.27, the same person is about 0.8
 _MOST_WAITING = 16  # frames: a batch is not worth holding more pictures than this
 
 
@@ -39,6 +41,7 @@ class _FaceJob:
     crop: NDArray[np.float32]
     weight: float
     residual: NDArray[np.float32] | None = None
+    same_person: float = 1.0
 
 
 @dataclass
@@ -56,10 +59,18 @@ class Renderer:
 
     Args:
         template: the alignment that the restorer was trained with.
+        embedder: the identity guard; None leaves it off.
     """
 
     def __init__(
-        self, tracks: Tracks, restorer: Restorer, template: Template, settings: BlendSettings, report: Report, progress: Progress
+        self,
+        tracks: Tracks,
+        restorer: Restorer,
+        template: Template,
+        settings: BlendSettings,
+        report: Report,
+        progress: Progress,
+        embedder: FaceEmbedder | None = None,
     ) -> None:
         self._tracks = tracks
         self._restorer = restorer
@@ -67,6 +78,7 @@ class Renderer:
         self._settings = settings
         self._report = report
         self._progress = progress
+        self._embedder = embedder
         self.reach = REACH if settings.deflicker else 0
 
     def render(self, frames: Iterable[Frame], first: int, begin: int | None = None, end: int | None = None) -> Iterator[Frame]:
@@ -92,11 +104,10 @@ class Renderer:
         job = next((j for j in window if j.index == index), None)
         if job is None or (begin is not None and index < begin) or (end is not None and index >= end):
             return
-        for number, face in job.faces.items():
-            self._blend(job, number, face, window)
-        self._report.faces += len(job.faces)
+        changed = sum(self._blend(job, number, face, window) for number, face in job.faces.items())
+        self._report.faces += changed
         self._report.frames += 1
-        self._progress.advance(1, len(job.faces))
+        self._progress.advance(1, changed)
         yield job.frame
 
     def _restored(self, frames: Iterable[Frame], first: int) -> Iterator[_FrameJob]:
@@ -113,7 +124,16 @@ class Renderer:
         faces = [face for job in jobs for face in job.faces.values()]
         for face, restored in zip(faces, self._restorer.restore([f.crop for f in faces]), strict=True):
             face.residual = residual_of(restored, face.crop, keep_colour=self._settings.keep_colour)
+        if self._embedder is not None:
+            self._look_who_it_is(jobs, self._embedder)
         return jobs
+
+    def _look_who_it_is(self, jobs: list[_FrameJob], embedder: FaceEmbedder) -> None:
+        for job in jobs:
+            for face in job.faces.values():
+                better = np.clip(face.crop + _known(face.residual), 0, 1)
+                likeness = embedder.likeness(face.crop, better, self._template)
+                face.same_person = float(np.clip((likeness - _STRANGER) / (_SAME - _STRANGER), 0, 1))
 
     def _prepare(self, frame: Frame, index: int) -> _FrameJob:
         shot = next((s for s in self._tracks.shots if s.start <= index < s.end), None)
@@ -142,17 +162,22 @@ class Renderer:
         in_region = compose(to_crop, np.array([[1.0, 0.0, region.left], [0.0, 1.0, region.top]]))
         return _FaceJob(region, in_region, cut_crop(rgb, in_region, size), weight)
 
-    def _blend(self, job: _FrameJob, track: int, face: _FaceJob, window: deque[_FrameJob]) -> None:
-        assert face.residual is not None
-        residual = face.residual
+    def _blend(self, job: _FrameJob, track: int, face: _FaceJob, window: deque[_FrameJob]) -> bool:
+        """Add the change of one face to its frame; False where a guard leaves it alone."""
+        residual = _known(face.residual)
+        near = [j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces]
+        # The median over the neighbours: one frame's doubt must not make a face blink.
+        same_person = float(np.median([n.same_person for n in near]))
+        if same_person == 0:
+            self._report.skip("would look like someone else")
+            return False
         if self.reach:
-            near = [j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces]
             residual = steady_residual([n.crop for n in near], [_known(n.residual) for n in near], near.index(face))
         change = masked_change(
             residual,
             face.crop,
             self._settings,
-            weight=face.weight,
+            weight=face.weight * same_person,
             eye_distance=self._template.eye_distance,
             monochrome=job.monochrome,
             factor=magnification(face.to_crop),
@@ -161,6 +186,7 @@ class Renderer:
         frame = job.frame
         region_change = return_change(change, face.to_crop, width, height)
         add_to_region(frame.writable_planes(), face.region, region_change, frame.layout, frame.color, frame.height)
+        return True
 
 
 def _known(residual: NDArray[np.float32] | None) -> NDArray[np.float32]:

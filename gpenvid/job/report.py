@@ -78,6 +78,7 @@ class Report:
         faces: faces restored, summed over frames.
         tracks: people followed (a person counts once per shot).
         people: the tracks one by one.
+        identity_guard: name of the embedding file that faces were compared with, `off` without one.
         timing: wall seconds by stage, and `wall` for all.
         skipped: faces not restored, by reason.
         warnings: everything that is not as in the source, as sentences.
@@ -90,6 +91,7 @@ class Report:
     faces: int = 0
     tracks: int = 0
     people: list[TrackReport] = field(default_factory=list)
+    identity_guard: str = "off"
     analysis: AnalysisReport = field(default_factory=AnalysisReport)
     restorer: RestorerReport = field(default_factory=RestorerReport)
     timing: dict[str, float] = field(default_factory=dict)

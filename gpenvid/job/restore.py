@@ -66,6 +66,7 @@ def restore_many(
         work = restore_video if item.kind == "video" else restore_pictures
         report = work(item, target, settings, detector, restorer, template, progress)
         report.analysis.detector = detector.name
+        report.identity_guard = settings.identity.name if settings.identity else "off"
         report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device))
         if restorer.report.shrunk:
             report.warnings.append(f"batches were halved {restorer.report.shrunk} times for lack of device memory")

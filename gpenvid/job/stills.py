@@ -13,6 +13,7 @@ from gpenvid.faces.tracker import TrackerSettings
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, analyse_frames
 from gpenvid.job.inputs import Input, check_output, default_name
+from gpenvid.job.models import open_embedder
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
@@ -56,7 +57,7 @@ def restore_pictures(
         groups = [list(item.files)] if related else [[f] for f in item.files]
         for files in groups:
             tracks = _analyse(files, detector, report, related)
-            renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress)
+            renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, open_embedder(settings))
             with report.timed("render"):
                 for number, (frame, extras) in enumerate(_rendered(files, renderer)):
                     target = targets[item.files.index(files[number])]

@@ -13,6 +13,7 @@ from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames
 from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_output, check_space, default_name
+from gpenvid.job.models import open_embedder
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
@@ -121,8 +122,10 @@ def restore_video(
             with report.timed("analyse"):
                 tracks = _tracks(item, plan.reader, keep, settings, detector, work, report, progress)
 
+            embedder = open_embedder(settings)
+
             def open_renderer(counts: Report) -> Renderer:
-                return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress)
+                return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress, embedder)
 
             with report.timed("render"):
                 progress.stage("render", tracks.frames)
