@@ -18,7 +18,7 @@ _FACTS: dict[str, dict[str, object]] = {
     "face-det": {
         "kind": "detector",
         "licence": "Apache-2.0",
-        "dtypes": ["fp32", "bf16"],
+        "dtypes": ["fp32"],
         "source": "built-in",
         "description": "Small face detector with five landmarks, trained by this project.",
     },
