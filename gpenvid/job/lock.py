@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
 
 from gpenvid.errors import UsageError
+
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # the last two are Windows' and System V's words for it
 
 
 def _lock(descriptor: int) -> None:
@@ -36,7 +39,7 @@ class FileLock:
 
     Raises:
         UsageError: another process holds the lock.
-        OSError: the file cannot be made.
+        OSError: the file cannot be made, or its file system knows no locks.
     """
 
     def __init__(self, path: Path, guarded: Path) -> None:
@@ -50,6 +53,9 @@ class FileLock:
             try:
                 _lock(self._descriptor)
             except OSError as error:
+                if error.errno not in _HELD:
+                    os.close(self._descriptor)
+                    raise
                 holder = path.read_text(errors="replace").strip()
                 os.close(self._descriptor)
                 raise UsageError(
