@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gpenvid import __version__
@@ -118,9 +119,12 @@ def restore(
 
 def _restore(sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool) -> None:
     from gpenvid.console import ConsoleProgress, print_summary
+    from gpenvid.job.inputs import check_side_file, classify
     from gpenvid.job.report import write_reports
     from gpenvid.job.restore import restore_many
 
+    if report is not None:
+        check_side_file(report, [classify(Path(s)) for s in sources])
     progress = ConsoleProgress(quiet=quiet)
     try:
         done = restore_many(sources, output, settings, progress)
@@ -149,21 +153,29 @@ def analyse(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     start: Annotated[float | None, typer.Option(help="Begin here, in seconds from the first frame.")] = None,
     end: Annotated[float | None, typer.Option(help="End here, in seconds from the first frame.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sidecar, edits and all.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
 ) -> None:
     """Find and follow the people of a video, and write the tracks for `gpenvid restore --tracks`."""
     from gpenvid.console import ConsoleProgress, print_tracks
     from gpenvid.job.analyse import analyse as run
+    from gpenvid.job.inputs import check_side_file, classify
     from gpenvid.job.people import write_contact_sheet
     from gpenvid.job.sidecar import write_sidecar
 
+    target = output or source.with_name(f"{source.stem}.tracks.json")
+    item = classify(source)
+    if item.kind != "video":
+        raise UsageError(f"{source}: is no video", "analyse takes videos")
+    check_side_file(target, [item], overwrite=overwrite)
+    if sheet is not None:
+        check_side_file(sheet, [item])
     progress = ConsoleProgress(quiet=quiet)
     settings = RestoreSettings(detector=detector, device=device, start=start, end=end)
     try:
         tracks = run(source, settings, progress)
     finally:
         progress.close()
-    target = output or source.with_name(f"{source.stem}.tracks.json")
     write_sidecar(tracks, target)
     if sheet is not None:
         write_contact_sheet(tracks, source, settings, sheet)
@@ -182,6 +194,8 @@ def demo(
     from gpenvid.job.demo import sample_clips
 
     clips = sample_clips(clip)
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: is a file", "name a folder with -o")
     output.mkdir(parents=True, exist_ok=True)
     for path in clips:
         _restore([str(path)], output / f"{path.stem}_restored{path.suffix}", RestoreSettings(overwrite=overwrite), None, quiet=False)
@@ -204,7 +218,7 @@ def verify(
         table = Table(box=None, show_header=False, pad_edge=False)
         colours = {"same": "green", "differs": "red", "noted": "yellow"}
         for finding in result.findings:
-            table.add_row(f"[{colours[finding.outcome]}]{finding.outcome}[/]", finding.what, finding.detail)
+            table.add_row(f"[{colours[finding.outcome]}]{finding.outcome}[/]", escape(finding.what), escape(finding.detail))
         Console().print(table, highlight=False)
         typer.echo("passed" if result.passed else "FAILED")
     if not result.passed:
@@ -220,7 +234,7 @@ def doctor() -> None:
     marks = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]problem[/]"}
     findings = examine()
     for finding in findings:
-        table.add_row(marks[finding.state], finding.what, finding.detail)
+        table.add_row(marks[finding.state], escape(finding.what), escape(finding.detail))
     Console().print(table, highlight=False)
     if any(f.state == "problem" for f in findings):
         raise typer.Exit(1)
@@ -291,12 +305,15 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ImportError as error:
-        if "libGL" not in str(error):
-            raise
-        _fail("OpenCV needs libGL.so.1: run `apt-get install libgl1`, or install opencv-python-headless instead", ExitCode.BUG, debug)
+        remedy = "reinstall gpenvid with its constraints"
+        if "libGL" in str(error):
+            remedy = "run `apt-get install libgl1`, or install opencv-python-headless instead"
+        _fail(f"a library does not load ({error}); {remedy}", ExitCode.BUG, debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, a traceback on request
         # Usage errors of the option parser; their class has moved between its releases, their interface has not.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            if not error.format_message():  # help was asked for by giving no command
+                raise SystemExit(int(ExitCode.USAGE)) from None
             _fail(f"{error.format_message()}; see --help", ExitCode.USAGE, debug)
         _fail(f"unexpected {type(error).__name__}: {error}; run again with --debug and report it", ExitCode.BUG, debug)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,10 @@ class RestoreSettings:
         Raises:
             UsageError: naming the option and its range.
         """
+        for option in ("start", "end", "crf"):
+            value = getattr(self, option)
+            if value is not None and not math.isfinite(value):
+                raise UsageError(f"--{option} {value} is no number", "give a finite one")
         if not 0 <= self.strength <= 1:
             raise UsageError(f"--strength {self.strength:g} is out of range", "choose 0 to 1")
         if not 0 <= self.grain <= 1:

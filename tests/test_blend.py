@@ -12,7 +12,7 @@ from gpenvid.blend.grain import source_grain
 from gpenvid.blend.mask import face_ellipse
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import cut_crop, return_change
-from gpenvid.faces.align import GPEN, crop_affine, similarity_parameters
+from gpenvid.faces.align import GPEN, TEMPLATES, Template, crop_affine, similarity_parameters
 from gpenvid.geometry import compose, resize_affine
 
 LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
@@ -56,11 +56,12 @@ def test_a_change_comes_back_to_where_it_was_cut(crop: np.ndarray, astronaut: np
 
 
 @pytest.mark.parametrize("size", [32, 256, 512])
-def test_the_mask_is_one_on_the_face_and_exactly_zero_at_the_border(size: int) -> None:
-    mask = face_ellipse(size, GPEN.eye_distance)
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=lambda t: t.name)
+def test_the_mask_is_one_on_the_face_and_exactly_zero_at_the_border(size: int, template: Template) -> None:
+    mask = face_ellipse(size, template.eye_distance)
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     assert np.all(border == 0)
-    points = (GPEN.at(size)).round().astype(int)
+    points = (template.at(size)).round().astype(int)
     assert np.all(mask[points[:, 1], points[:, 0]] == 1)
     assert np.abs(np.diff(mask, axis=1)).max() < 24 / size
 
@@ -76,6 +77,10 @@ def test_fine_detail_passes_the_colour_step(crop: np.ndarray) -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, crop.shape).astype(np.float32)
     change = residual_of(crop + noise, crop, keep_colour=True)
     assert np.corrcoef(change.ravel(), noise.ravel())[0, 1] > 0.99
+
+
+def _steady(sources: list[np.ndarray], residuals: list[np.ndarray], centre: int) -> np.ndarray:
+    return steady_residual({k - centre: pair for k, pair in enumerate(zip(sources, residuals, strict=True))})
 
 
 def _change(residual: np.ndarray, source: np.ndarray, **settings: object) -> np.ndarray:
@@ -102,7 +107,7 @@ def test_noise_is_averaged_over_frames_where_the_face_stands_still(crop: np.ndar
     random = np.random.default_rng(0)
     sources = [crop] * 5
     residuals = [random.normal(0, 0.05, crop.shape).astype(np.float32) for _ in range(5)]
-    steady = steady_residual(sources, residuals, 2)
+    steady = _steady(sources, residuals, 2)
     assert steady.std() < 0.6 * residuals[2].std()
 
 
@@ -112,7 +117,7 @@ def test_what_restores_to_the_same_picture_stays_that_picture(crop: np.ndarray) 
     sources = [crop + random.normal(0, 0.02, crop.shape).astype(np.float32) for _ in range(5)]
     residuals = [crop - s for s in sources]
     # The flow between noisy crops is off by a fraction of a pixel; the noise itself, 0.02, must not come through.
-    assert np.abs(sources[2] + steady_residual(sources, residuals, 2) - crop).mean() < 0.004
+    assert np.abs(sources[2] + _steady(sources, residuals, 2) - crop).mean() < 0.004
 
 
 def test_a_mouth_that_opens_is_left_alone(crop: np.ndarray) -> None:
@@ -120,7 +125,7 @@ def test_a_mouth_that_opens_is_left_alone(crop: np.ndarray) -> None:
     opened[175:200, 110:150] = 0.05
     sources = [crop, crop, opened, crop, crop]
     residuals = [np.zeros_like(crop)] * 2 + [np.full_like(crop, 0.1)] + [np.zeros_like(crop)] * 2
-    steady = steady_residual(sources, residuals, 2)
+    steady = _steady(sources, residuals, 2)
     assert steady[180:195, 118:142].mean() > 0.09
     assert steady[60:90, 60:90].mean() < 0.04
 
@@ -129,7 +134,7 @@ def test_a_face_that_moves_inside_its_crop_is_averaged_along_its_motion(crop: np
     random = np.random.default_rng(3)
     moved = [np.roll(crop, 2 * k, axis=1) for k in (-2, -1, 0, 1, 2)]
     residuals = [random.normal(0, 0.02, crop.shape).astype(np.float32) for _ in moved]
-    steady = moved[2] + steady_residual(moved, residuals, 2)
+    steady = moved[2] + _steady(moved, residuals, 2)
     inner = np.s_[60:200, 60:200]
     assert np.abs(steady - crop)[inner].mean() < 0.7 * np.abs(residuals[2])[inner].mean()
 
@@ -138,12 +143,12 @@ def test_neighbours_beyond_the_reach_do_not_count(crop: np.ndarray) -> None:
     residuals = [np.zeros_like(crop) for _ in range(2 * REACH + 3)]
     residuals[0] += 1.0
     residuals[-1] += 1.0
-    assert not steady_residual([crop] * len(residuals), residuals, REACH + 1).any()
+    assert not _steady([crop] * len(residuals), residuals, REACH + 1).any()
 
 
 def test_one_frame_alone_is_its_own_average(crop: np.ndarray) -> None:
     residual = np.full_like(crop, 0.03)
-    assert np.array_equal(steady_residual([crop], [residual], 0), residual)
+    assert np.array_equal(_steady([crop], [residual], 0), residual)
 
 
 def test_grain_is_the_noise_and_not_the_edges() -> None:

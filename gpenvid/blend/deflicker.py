@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ _LEAST_FLOW = 64  # pixels: the flow's own least picture
 Image = NDArray[np.float32]
 
 
-def steady_residual(sources: Sequence[Image], residuals: Sequence[Image], centre: int) -> Image:
+def steady_residual(frames: Mapping[int, tuple[Image, Image]]) -> Image:
     """The residual of one frame, averaged over its neighbours along the face's own motion.
 
     Each neighbour is first carried onto the frame by dense flow between the source crops: what alignment leaves, two pixels
@@ -28,30 +28,31 @@ def steady_residual(sources: Sequence[Image], residuals: Sequence[Image], centre
     the same there: skin that only carries other noise is averaged, a mouth that opens, a blink or a change of light is left.
 
     Args:
-        sources: aligned source crops (S, S, 3) float32 in [0, 1] of consecutive frames of one track.
-        residuals: restored minus source of the same frames.
-        centre: index of the frame wanted; at most `REACH` neighbours on either side are used.
+        frames: by distance in frames (0 is the frame wanted, -1 the one before it), the aligned source crop
+            (S, S, 3) float32 in [0, 1] and the residual, restored minus source, of one track. At most `REACH` neighbours
+            on either side are used; missing ones are passed over.
 
     Returns:
         (S, S, 3) float32.
     """
-    size = sources[centre].shape[0]
-    gray = _gray(sources[centre])
+    source, residual = frames[0]
+    size = source.shape[0]
+    gray = _gray(source)
     own = _soft(gray, size)
-    total, weights = residuals[centre].copy(), np.ones((size, size), np.float32)
+    total, weights = residual.copy(), np.ones((size, size), np.float32)
     flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=2).astype(np.float32)
-    for k in range(max(0, centre - REACH), min(len(sources), centre + REACH + 1)):
-        if k == centre:
+    for distance, (other, change) in sorted(frames.items()):
+        if distance == 0 or abs(distance) > REACH:
             continue
-        near = _gray(sources[k])
+        near = _gray(other)
         where = grid + (flow.calc(gray, near, None) if size >= _LEAST_FLOW else np.float32(0))
         # The neighbour's restored crop as this frame would show it: its own source's noise stays out.
-        restored = cv2.remap(sources[k] + residuals[k], where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        restored = cv2.remap(other + change, where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         seen = np.asarray(cv2.remap(near, where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
         difference = (_soft(seen, size) - own) * np.float32(1 / _AGREE)
-        weight = np.float32(_NEAR[abs(k - centre)]) * np.exp(-difference * difference)
-        total += weight[:, :, None] * (restored - sources[centre])
+        weight = np.float32(_NEAR[abs(distance)]) * np.exp(-difference * difference)
+        total += weight[:, :, None] * (restored - source)
         weights += weight
     return np.asarray(total / weights[:, :, None], np.float32)
 

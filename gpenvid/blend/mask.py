@@ -23,7 +23,9 @@ def face_ellipse(size: int, eye_distance: float) -> NDArray[np.float32]:
     unit = eye_distance / 0.2097
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size + np.float32(0.5 / size)
     centre_y = 0.5 + (0.565 - 0.5) * unit
-    radius = np.hypot((x - 0.5) / (0.32 * unit), (y - centre_y) / (0.41 * unit))
+    # Closer templates cut the crop nearer to the chin; the mask must still end inside it.
+    reach = min(0.41 * unit, 0.98 - centre_y)
+    radius = np.hypot((x - 0.5) / (0.32 * unit), (y - centre_y) / reach)
     fall = np.clip((_OUTER - radius) / (_OUTER - _INNER), 0, 1)
     mask: NDArray[np.float32] = (fall * fall * (3 - 2 * fall)).astype(np.float32)
     mask.setflags(write=False)

@@ -88,7 +88,7 @@ class BuiltinDetector:
         device: where the network runs.
     """
 
-    def __init__(self, net: DetectorNet, *, threshold: float = 0.5, device: torch.device | None = None) -> None:
+    def __init__(self, net: DetectorNet, *, threshold: float = 0.55, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cpu")
         self.net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.threshold = threshold

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
+from gpenvid.faces.align import GPEN
+
 _WIDTHS = (0.0, 1.0, 1.5, 2.2, 3.3, 5.0, 7.5)  # standard deviations in frames, narrow to wide
 _TOLERANCE = 0.012  # of the eye distance: how far a wider average may lie from a narrower one
-_EYES_PER_SIDE = 0.2097  # eye distance over crop side in GPEN's template
 
 
 def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,6 +54,6 @@ def _widest_consistent(levels: NDArray[np.float64], side: NDArray[np.float64]) -
         change = levels[k] - narrow
         # Scale and angle as the shift they cause half a face from the centre.
         shift = np.hypot(change[:, 2], change[:, 3]) + 0.25 * side[:, 0] * (np.abs(change[:, 0]) + np.abs(change[:, 1]))
-        open_ &= shift <= _TOLERANCE * _EYES_PER_SIDE * side[:, 0] * (1 + 0.2 * k)
+        open_ &= shift <= _TOLERANCE * GPEN.eye_distance * side[:, 0] * (1 + 0.2 * k)
         chosen[open_] = k
     return chosen

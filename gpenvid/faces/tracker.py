@@ -82,11 +82,6 @@ class Tracker:
         self._chroma = 0.0
         self._position = 0  # frames taken out of the waiting list
 
-    @property
-    def frames(self) -> int:
-        """Frames taken so far."""
-        return self._position + len(self._waiting)
-
     def push(self, rgb: NDArray[np.uint8]) -> None:
         """Take the next frame, (h, w, 3) uint8 RGB, upright."""
         gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
@@ -94,15 +89,10 @@ class Tracker:
         for is_cut in self._cuts.push(self._waiting[-1].gray):
             self._take(is_cut)
 
-    def push_shot_end(self) -> None:
-        """Say that the next frame belongs to another shot, whatever it looks like (separate still pictures)."""
-        for is_cut in self._cuts.finish():
-            self._take(is_cut)
-        self._cuts = CutFinder()
-
     def finish(self) -> Tracks:
         """The tracks, after the last frame."""
-        self.push_shot_end()
+        for is_cut in self._cuts.finish():
+            self._take(is_cut)
         self._end_shot()
         width, height = self._size
         tracks = [self._track(i, chain) for i, chain in enumerate(sorted(self._tracks, key=lambda c: c.start), start=1)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gpenvid.errors import UsageError
 from gpenvid.faces.shots import Shot
 
 
@@ -93,6 +94,19 @@ class Tracks:
         return [t for t in self.tracks if t.holds(frame)]
 
     def chosen(self, only: Collection[int] = (), exclude: Collection[int] = ()) -> Tracks:
-        """The same with some people only: those in `only` (all, if empty) and not in `exclude`, by track id."""
-        kept = [t for t in self.tracks if (not only or t.id in only) and t.id not in exclude]
-        return replace(self, tracks=kept)
+        """The same with some people left as they are: those not in `only` (none, if empty), and those in `exclude`, by track id.
+
+        Raises:
+            UsageError: if there is no such track.
+        """
+        known = [t.id for t in self.tracks]
+        unknown = sorted({*only, *exclude} - set(known))
+        if unknown:
+            listed = ", ".join(map(str, known)) or "none"
+            raise UsageError(f"there is no track {unknown[0]}", f"tracks are {listed}; `gpenvid analyse --sheet` shows them")
+        left_out = {i for i in known if (only and i not in only) or i in exclude}
+        return replace(self, tracks=[_left_out(t) if t.id in left_out else t for t in self.tracks])
+
+
+def _left_out(track: Track) -> Track:
+    return replace(track, strength=0.0, flags=[Flag(track.start, track.end, "left out"), *track.flags])

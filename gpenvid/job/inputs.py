@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,18 +63,46 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
         UsageError: the output is the source, or exists and may not be replaced.
         InputError: its folder does not exist or cannot be written to.
     """
-    for source in (item.path, *item.files):
-        if output.exists() and source.exists() and output.samefile(source):
-            raise UsageError(f"{output}: the output is the source", "name another -o; gpenvid never changes its source")
+    if _is_one_of(output, item):
+        raise UsageError(f"{output}: the output is the source", "name another -o; gpenvid never changes its source")
     if output.exists() and not overwrite:
         raise UsageError(f"{output}: exists already", "name another -o, or add --overwrite")
     if item.kind != "folder" and output.is_dir():
         raise UsageError(f"{output}: is a folder", "name a file")
-    folder = output.parent
+    _check_folder(output.parent)
+
+
+def check_side_file(path: Path, items: Iterable[Input], *, overwrite: bool = True) -> None:
+    """Make sure a report, sidecar or contact sheet may be written, before hours of work and not after.
+
+    Raises:
+        UsageError: it is one of the sources, or a folder, or exists and may not be replaced.
+        InputError: its folder does not exist or cannot be written to.
+    """
+    if any(_is_one_of(path, item) for item in items):
+        raise UsageError(f"{path}: is a source", "name another file; gpenvid never changes its source")
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder", "name a file")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path}: exists already", "name another file, or add --overwrite")
+    _check_folder(path.parent)
+
+
+def _is_one_of(path: Path, item: Input) -> bool:
+    """Whether a path is a source, under whatever name."""
+    if not path.exists():
+        return False
+    found = path.stat()
+    return any(
+        (s := source.stat()).st_ino == found.st_ino and s.st_dev == found.st_dev for source in (item.path, *item.files) if source.exists()
+    )
+
+
+def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", "make it first")
     if not os.access(folder, os.W_OK):
-        raise InputError(f"{folder}: not writable", "choose another -o")
+        raise InputError(f"{folder}: not writable", "choose another place")
 
 
 def check_space(folder: Path, needed: int, note: Callable[[str], None]) -> None:

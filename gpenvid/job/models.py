@@ -21,7 +21,6 @@ from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
 from gpenvid.settings import RestoreSettings
 
 DETECTORS = ("auto", "builtin", "retinaface-mobilenet", "retinaface-resnet50")
-_DETECTOR_THRESHOLD = 0.5
 
 
 def fetch(card: ModelCard, progress: Progress) -> Path:
@@ -60,7 +59,7 @@ def open_detector(name: str, device: str, progress: Progress) -> Detector:
     state = tensors_of(read_state_dict(path))
     if name == "builtin":
         return BuiltinDetector(detector_from_state_dict(state), device=where)
-    return RetinaFaceDetector(retinaface_from_state_dict(state), threshold=_DETECTOR_THRESHOLD, device=where)
+    return RetinaFaceDetector(retinaface_from_state_dict(state), device=where)
 
 
 def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restorer, Template]:

@@ -13,7 +13,7 @@ from gpenvid.blend.warp import cut_crop
 from gpenvid.errors import InputError
 from gpenvid.faces.align import crop_affine
 from gpenvid.faces.tracks import Track, Tracks
-from gpenvid.geometry import Affine, compose, invert, resize_affine
+from gpenvid.geometry import compose, resize_affine
 from gpenvid.job.parts import chosen_range, frames_in
 from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
@@ -57,8 +57,8 @@ def _cell(track: Track, frame: Frame, index: int) -> NDArray[np.uint8]:
     width, height = (round(v) for v in frame.geometry.display_size)
     picture = frame.thumbnail(width, height)
     display = frame.geometry.display_size
-    to_picture: Affine = invert(resize_affine(display[0] / width, display[1] / height))
-    to_crop = compose(crop_affine(track.parameters[index - track.start], _CELL), invert(to_picture))
+    from_picture = resize_affine(display[0] / width, display[1] / height)
+    to_crop = compose(crop_affine(track.parameters[index - track.start], _CELL), from_picture)
     crop = cut_crop(np.asarray(picture, np.float32) / np.float32(255), to_crop, _CELL)
     return np.asarray(np.rint(crop * 255), np.uint8)
 

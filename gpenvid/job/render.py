@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpenvid.blend.deflicker import REACH, steady_residual
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change
-from gpenvid.faces.align import GPEN, Template, crop_affine
+from gpenvid.faces.align import GPEN, Template, crop_affine, fit_similarity
 from gpenvid.faces.embedding import FaceEmbedder
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.geometry import Affine, compose
@@ -50,6 +50,7 @@ class _FrameJob:
     frame: Frame
     monochrome: bool
     faces: dict[int, _FaceJob] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
 
 
 class Renderer:
@@ -104,6 +105,9 @@ class Renderer:
         job = next((j for j in window if j.index == index), None)
         if job is None or (begin is not None and index < begin) or (end is not None and index >= end):
             return
+        # Counted here and not where it is noticed: frames that are only neighbours of a segment are prepared too.
+        for reason in job.skipped:
+            self._report.skip(reason)
         changed = sum(self._blend(job, number, face, window) for number, face in job.faces.items())
         self._report.faces += changed
         self._report.frames += 1
@@ -140,24 +144,25 @@ class Renderer:
         job = _FrameJob(index, frame, shot is not None and shot.monochrome)
         for track in self._tracks.at(index) if self._settings.strength else ():
             face = self._cut(frame, track, index)
-            if face is not None:
+            if isinstance(face, str):
+                job.skipped.append(face)
+            else:
                 job.faces[track.id] = face
         return job
 
-    def _cut(self, frame: Frame, track: Track, index: int) -> _FaceJob | None:
+    def _cut(self, frame: Frame, track: Track, index: int) -> _FaceJob | str:
+        """The face's crop, or why it is left alone."""
         weight = float(track.weights[index - track.start]) * track.strength
         if weight == 0:
-            self._report.skip(track.reason(index) or ("strength 0" if track.strength == 0 else "eased out"))
-            return None
+            return track.reason(index) or ("strength 0" if track.strength == 0 else "eased out")
         size = self._restorer.size
-        # Tracks hold the place of GPEN's crop; a template with the eyes further apart sees the same face from nearer.
-        parameters = track.parameters[index - track.start].copy()
-        parameters[0] += np.log(GPEN.eye_distance / self._template.eye_distance)
-        to_crop = compose(crop_affine(parameters, size), frame.geometry.to_display())
+        # Tracks hold the place of GPEN's crop; another template sees the same face from nearer and higher.
+        between = fit_similarity(GPEN.at(size), self._template.at(size))
+        display = compose(between, crop_affine(track.parameters[index - track.start], size))
+        to_crop = compose(display, frame.geometry.to_display())
         region = Region.around(crop_bounds(to_crop, size), frame.layout, frame.width, frame.height)
         if region is None:
-            self._report.skip("outside the picture")
-            return None
+            return "outside the picture"
         rgb = read_region(frame.planes, region, frame.layout, frame.color, frame.height)
         in_region = compose(to_crop, np.array([[1.0, 0.0, region.left], [0.0, 1.0, region.top]]))
         return _FaceJob(region, in_region, cut_crop(rgb, in_region, size), weight)
@@ -165,14 +170,15 @@ class Renderer:
     def _blend(self, job: _FrameJob, track: int, face: _FaceJob, window: deque[_FrameJob]) -> bool:
         """Add the change of one face to its frame; False where a guard leaves it alone."""
         residual = _known(face.residual)
-        near = [j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces]
+        around = {j.index - job.index: j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces}
+        near = list(around.values())
         # The median over the neighbours: one frame's doubt must not make a face blink.
         same_person = float(np.median([n.same_person for n in near]))
         if same_person == 0:
             self._report.skip("would look like someone else")
             return False
         if self.reach:
-            residual = steady_residual([n.crop for n in near], [_known(n.residual) for n in near], near.index(face))
+            residual = steady_residual({k: (n.crop, _known(n.residual)) for k, n in around.items()})
         change = masked_change(
             residual,
             face.crop,

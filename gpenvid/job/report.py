@@ -112,9 +112,10 @@ class Report:
         """Count faces that were found and not restored."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
 
-    def measure_memory(self) -> None:
-        """Record the peaks so far."""
-        self.memory = MemoryReport(peak_resident_bytes(), torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
+    def measure_memory(self, device: torch.device) -> None:
+        """Record the peaks so far, of this process and of the device."""
+        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+        self.memory = MemoryReport(peak_resident_bytes(), peak)
 
     def to_json(self) -> str:
         """The report as JSON text."""
@@ -127,7 +128,7 @@ def write_reports(path: Path, reports: list[Report]) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
-    text = reports[0].to_json() if len(reports) == 1 else json.dumps([dataclasses.asdict(r) for r in reports], indent=2)
+    text = reports[0].to_json() if len(reports) == 1 else json.dumps([dataclasses.asdict(r) for r in reports], indent=2, ensure_ascii=False)
     try:
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

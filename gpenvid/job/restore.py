@@ -59,7 +59,7 @@ def restore_many(
     detector = open_detector(settings.detector, settings.device, progress)
     restorer, template = open_restorer(settings, progress)
     if restorer.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(restorer.device)
     reports: list[Report] = []
     for item, target in zip(items, outputs, strict=True):
         start = time.perf_counter()
@@ -71,7 +71,7 @@ def restore_many(
         if restorer.report.shrunk:
             report.warnings.append(f"batches were halved {restorer.report.shrunk} times for lack of device memory")
         report.timing["wall"] = time.perf_counter() - start
-        report.measure_memory()
+        report.measure_memory(restorer.device)
         reports.append(report)
     return reports
 

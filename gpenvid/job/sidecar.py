@@ -14,6 +14,7 @@ from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Flag, Track, Tracks
 
 SIDECAR_VERSION = 1
+_LARGEST_LOG_SIDE = 12.0  # a crop of 160,000 pixels
 
 
 def write_sidecar(tracks: Tracks, path: Path) -> None:
@@ -134,13 +135,16 @@ def _shot(reader: _Reader, shot: dict[str, Any], where: str, frames: int) -> Sho
 
 def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> Track:
     sources = track.get("source")
-    if not isinstance(sources, list) or not sources or not set(sources) <= {"detected", "flow"}:
+    if not isinstance(sources, list) or not sources or not all(s in ("detected", "flow") for s in sources):
         raise reader.fail(f"{where}source", "a list of 'detected' and 'flow'")
     count = len(sources)
     flags = [
         Flag(reader.integer(f, "start", f"{where}flags[{i}]."), reader.integer(f, "end", f"{where}flags[{i}]."), str(f.get("reason", "")))
         for i, f in enumerate(reader.items(track, "flags", where))
     ]
+    parameters = reader.array(track, "parameters", where, (count, 4))
+    if np.abs(parameters[:, 0]).max() > _LARGEST_LOG_SIDE:
+        raise reader.fail(f"{where}parameters", "made of crops of a possible size")
     weights = reader.array(track, "weights", where, (count,))
     if weights.min() < 0 or weights.max() > 1:
         raise reader.fail(f"{where}weights", "within 0 and 1")
@@ -151,7 +155,7 @@ def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> T
         scores=reader.array(track, "scores", where, (count,)),
         landmarks=reader.array(track, "landmarks", where, (count, 5, 2)),
         detected=np.array([s == "detected" for s in sources]),
-        parameters=reader.array(track, "parameters", where, (count, 4)),
+        parameters=parameters,
         weights=weights,
         strength=reader.number(track, "strength", where, high=1),
         flags=flags,

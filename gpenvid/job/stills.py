@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
 from gpenvid.media.frame import Frame
-from gpenvid.media.sequence import is_pattern
+from gpenvid.media.sequence import is_pattern, number_in, numbered
 from gpenvid.media.stills import StillExtras, encode_still, is_still, read_still
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
@@ -45,37 +47,38 @@ def restore_pictures(
         InputError: a picture that cannot be read, or a place that cannot be written to.
         UsageError: an output that does not fit the input.
     """
-    _check_settings(settings)
+    _check_settings(item, settings)
     targets = _targets(item, output, settings)
     report = Report(str(item.path), str(_named(item, output)))
     related = item.kind == "sequence"
     progress.stage("restore", len(item.files))
-    work = targets[0].parent.with_name(targets[0].parent.name + ".gpenvid") if item.kind == "folder" else targets[0].parent
     parts: list[Path] = []
+    place = targets[0].parent.parent if item.kind == "folder" else targets[0].parent
+    work = place
     try:
-        work.mkdir(exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".gpenvid-", dir=place))
         groups = [list(item.files)] if related else [[f] for f in item.files]
         for files in groups:
-            tracks = _analyse(files, detector, report, related)
+            tracks = _analyse(files, detector, report, progress, related=related).chosen(settings.only, settings.exclude)
             renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, open_embedder(settings))
             with report.timed("render"):
-                for number, (frame, extras) in enumerate(_rendered(files, renderer)):
-                    target = targets[item.files.index(files[number])]
-                    parts.append(_write(frame, extras, work / f".{target.name}.part", target.suffix.lower()))
+                for frame, extras in _rendered(files, renderer):
+                    target = targets[len(parts)]
+                    parts.append(_write(frame, extras, work / target.name, target.suffix.lower()))
         for part, target in zip(parts, targets, strict=True):
             target.parent.mkdir(exist_ok=True)
             part.replace(target)
     except OSError as error:
-        raise InputError(f"{work}: cannot be written to ({error.strerror})", "choose another -o, or make room") from error
+        raise InputError(f"{place}: cannot be written to ({error.strerror})", "choose another -o, or make room") from error
     finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
-        if work != targets[0].parent:
+        if work != place:
             shutil.rmtree(work, ignore_errors=True)
     return report
 
 
-def _check_settings(settings: RestoreSettings) -> None:
+def _check_settings(item: Input, settings: RestoreSettings) -> None:
+    if settings.tracks is not None or (item.kind != "sequence" and (settings.only or settings.exclude)):
+        raise UsageError("--tracks, --only and --exclude are for videos", "leave them out (sequences take --only and --exclude)")
     for option in ("codec", "crf", "preset", "start", "end"):
         if getattr(settings, option) is not None:
             raise UsageError(f"--{option} is for videos", "leave it out for pictures")
@@ -100,16 +103,10 @@ def _targets(item: Input, output: Path | None, settings: RestoreSettings) -> lis
         return [named]
     if not (is_pattern(named) and is_still(named)):
         raise UsageError(f"{named}: a numbered sequence gives a numbered sequence", "name it like restored_%04d.png")
-    targets = [Path(str(named) % int("".join(_number_of(f, item.path)))) for f in item.files]
+    targets = [numbered(named, number_in(f, item.path)) for f in item.files]
     for target in targets:
         check_output(item, target, overwrite=settings.overwrite)
     return targets
-
-
-def _number_of(file: Path, pattern: Path) -> str:
-    head, _, rest = pattern.name.partition("%")
-    tail = rest.partition("d")[2]
-    return file.name[len(head) : len(file.name) - len(tail)]
 
 
 def _frames(files: list[Path]) -> Iterator[tuple[Frame, StillExtras]]:
@@ -117,12 +114,17 @@ def _frames(files: list[Path]) -> Iterator[tuple[Frame, StillExtras]]:
         yield read_still(path, index=index)
 
 
-def _analyse(files: list[Path], detector: Detector, report: Report, related: bool) -> Tracks:
+def _analyse(files: list[Path], detector: Detector, report: Report, progress: Progress, *, related: bool) -> Tracks:
     with report.timed("analyse"):
         geometry = read_still(files[0])[0].geometry
         frames = (frame for frame, _ in _frames(files))
         longest = VIDEO_DETECTION_SIZE if related else STILL_DETECTION_SIZE
-        tracks = analyse_frames(_same_size(frames, geometry), geometry, detector, Silent(), longest=longest, settings=TrackerSettings())
+        if related:
+            progress.stage("analyse", len(files))
+        told = progress if related else Silent()
+        tracks = analyse_frames(_same_size(frames, geometry), geometry, detector, told, longest=longest, settings=TrackerSettings())
+    if related:
+        progress.stage("restore", len(files))
     describe_tracks(report, tracks)
     return tracks
 
@@ -135,15 +137,15 @@ def _same_size(frames: Iterator[Frame], geometry: object) -> Iterator[Frame]:
 
 
 def _rendered(files: list[Path], renderer: Renderer) -> Iterator[tuple[Frame, StillExtras]]:
-    extras: list[StillExtras] = []
+    extras: deque[StillExtras] = deque()
 
     def frames() -> Iterator[Frame]:
         for frame, extra in _frames(files):
             extras.append(extra)
             yield frame
 
-    for number, frame in enumerate(renderer.render(frames(), 0)):
-        yield frame, extras[number]
+    for frame in renderer.render(frames(), 0):
+        yield frame, extras.popleft()
 
 
 def _write(frame: Frame, extras: StillExtras, path: Path, suffix: str) -> Path:

@@ -171,6 +171,8 @@ def _add_video(output: OutputContainer, file: InputContainer, info: VideoInfo, s
     stream = output.add_stream(settings.encoder, rate=settings.frame_rate)
     assert isinstance(stream, VideoStream)
     settings.apply(stream.codec_context)
+    if settings.codec == "hevc" and output.format.name in ("mp4", "mov"):
+        stream.codec_context.codec_tag = "hvc1"  # headers lie in the container; QuickTime plays no other tag
     stream.time_base = settings.time_base
     origin = file.streams[info.stream_index]
     stream.disposition = origin.disposition

@@ -19,7 +19,7 @@ from gpenvid.errors import InputError, UsageError
 from gpenvid.media.color import ColorSpec
 from gpenvid.media.containers import Container, needs_global_header, supported_codecs
 from gpenvid.media.frame import Frame
-from gpenvid.media.layout import PixelLayout, layout_of
+from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
 
 CODECS = {
@@ -40,6 +40,7 @@ _ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264", "nven
 _AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
 _STREAM_CODEC = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc", "libsvtav1": "av1", "libvpx-vp9": "vp9", "prores_ks": "prores"}
 _STREAM_CODEC |= {"dnxhd": "dnxhd", "ffv1": "ffv1", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
+_EVEN_SIZES = ("libx264", "libx265")
 _INTERLACED_ENCODERS = ("libx264", "prores_ks", "ffv1", "dnxhd")
 _DEFAULT_CRF = {"libx264": 16, "libx264rgb": 16, "libx265": 16, "libsvtav1": 20, "libvpx-vp9": 18}
 
@@ -129,7 +130,7 @@ def choose_encoder(
     Raises:
         UsageError: unknown codec, or one that this container or this machine does not have.
     """
-    encoder = _named_encoder(request.codec) if request.codec else _default_encoder(info.layout, container)
+    encoder = _named_encoder(request.codec) if request.codec else _default_encoder(info, container)
     _check_container(encoder, container)
     warnings = []
     pixel_format = info.layout.name
@@ -141,6 +142,9 @@ def choose_encoder(
         if loss & ~0x4:  # colour space changes between RGB orders are no loss
             warnings.append(f"{encoder} cannot hold {pixel_format}; the picture is converted to {best.name} (--codec ffv1 keeps it)")
         pixel_format = best.name
+    if _halves_a_sample(info) and encoder in _EVEN_SIZES:
+        pixel_format = pixel_format.replace("420", "444").replace("422", "444")
+        warnings.append(f"{encoder} needs even sizes; chroma is stored at full size, as {pixel_format} (--codec ffv1 or vp9 keeps it)")
     interlaced = info.field_order != "progressive" and not deinterlaced
     if interlaced and encoder not in _INTERLACED_ENCODERS:
         warnings.append(f"{encoder} cannot mark frames as interlaced (--codec h264 can; --deinterlace makes them progressive)")
@@ -194,12 +198,21 @@ def _named_encoder(name: str) -> str:
     return CODECS[key]
 
 
-def _default_encoder(layout: PixelLayout, container: Container) -> str:
+def _halves_a_sample(info: VideoInfo) -> bool:
+    """Whether a chroma sample at the right or lower edge covers less than it should: odd sizes, which VP9, AV1 and FFV1 hold."""
+    geometry, layout = info.geometry, info.layout
+    return bool(geometry.width % (1 << layout.shift_x) or geometry.height % (1 << layout.shift_y))
+
+
+def _default_encoder(info: VideoInfo, container: Container) -> str:
+    layout = info.layout
     if container.muxer == "webm":
         # Not every build of libvpx has its deep formats; AV1 is WebM's other codec.
         return "libvpx-vp9" if layout.name in offered_formats("libvpx-vp9") else "libsvtav1"
     if layout.alpha or layout.bits > 12:
         return "prores_ks" if container.muxer == "mov" else "ffv1"
+    if _halves_a_sample(info) and layout.name in offered_formats("libvpx-vp9") and container_holds(container, "vp9"):
+        return "libvpx-vp9"
     if layout.model == "rgb":
         return "libx264rgb" if layout.bits == 8 else "libx265"
     return "libx264" if layout.bits == 8 else "libx265"

@@ -35,6 +35,19 @@ def sequence_files(pattern: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
+def number_in(file: Path, pattern: Path) -> int:
+    """The frame number in the name of a file that matches a pattern."""
+    match = _NUMBER.search(pattern.name)
+    assert match is not None
+    return int(file.name[match.start() : len(file.name) - (len(pattern.name) - match.end())])
+
+
+def numbered(pattern: Path, number: int) -> Path:
+    """The file of a frame; only the pattern's own name is filled in, whatever its folders are called."""
+    name = _NUMBER.sub(lambda m: f"{number:0{int(m[2] or 1)}d}" if m[1] else str(number), pattern.name)
+    return pattern.with_name(name)
+
+
 def folder_files(folder: Path) -> list[Path]:
     """The pictures in a folder, by name, not looking into sub-folders.
 

@@ -35,6 +35,8 @@ def download(url: str, target: Path, size: int = 0, progress: Callable[[int, int
         done = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+            if not answer.url.startswith(_SCHEME):
+                raise WeightsError(f"{url}: leads to {answer.url}, which is not https", remedy)
             if done and answer.status != 206:
                 done = 0
             total = done + int(answer.headers.get("Content-Length") or 0)

@@ -105,9 +105,10 @@ class Restorer:
             part = crops[position : position + self.batch]
             try:
                 results += self._run(part)
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
                 if self.batch == 1:
-                    raise
+                    remedy = "choose --device cpu or a smaller --model"
+                    raise UsageError(f"{self.card.name} does not fit into the memory of {self.device}", remedy) from error
                 self.batch = max(1, self.batch // 2)
                 self.report.shrunk += 1
                 torch.cuda.empty_cache()

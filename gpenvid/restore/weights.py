@@ -114,6 +114,7 @@ def obtain(card: ModelCard, progress: Progress | None = None) -> Path:
         download(card.url, path, card.bytes, progress)
         try:
             check_file(card, path)
+            read_state_dict(path)  # an error page that came with a 200 must not be pinned as the model
         except WeightsError:
             path.unlink()  # under its name it would be taken for the model again
             raise

@@ -184,14 +184,14 @@ def composite(rng: np.random.Generator, sources: Sources) -> Labelled:
     """A picture of pasted portraits, before damage."""
     canvas = _Canvas(background(rng, sources.backgrounds, SIDE))
     draw = rng.random()
-    if draw < 0.08:
+    if draw < 0.07:
         count, least, most = 0, 0.0, 0.0
-    elif draw < 0.5:
+    elif draw < 0.45:
         count, least, most = 1, 60.0, 350.0
-    elif draw < 0.85:
+    elif draw < 0.75:
         count, least, most = int(rng.integers(2, 6)), 22.0, 150.0
     else:
-        count, least, most = int(rng.integers(4, 16)), 10.0, 60.0
+        count, least, most = int(rng.integers(4, 16)), 12.0, 64.0
     for _ in range(int(rng.integers(0, 5)) if rng.random() < 0.5 else 0):
         _distractor(canvas, sources.portraits[rng.integers(len(sources.portraits))], rng)
     for _ in range(count):
