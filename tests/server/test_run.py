@@ -1,0 +1,94 @@
+"""Starting and stopping a server."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from gpenvid.errors import UsageError
+from gpenvid.server.run import address_of, listen, read_token, require_server
+
+_SERVER = """
+import sys
+from gpenvid.server.guard import Guard, GuardSettings
+from gpenvid.server.run import address_of, listen, serve
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"here"})
+
+opened = listen("127.0.0.1", 0)
+def say(text):
+    print(text, flush=True)
+
+serve(Guard(app, GuardSettings()), opened, ready=lambda: say(address_of(opened)), stopping=lambda: say("stopping"))
+print("after", flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_takes_a_free_port_and_stops_when_asked(kind: signal.Signals) -> None:
+    process = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    assert address.startswith("http://127.0.0.1:")
+    assert urllib.request.urlopen(address, timeout=10).read() == b"here"
+    process.send_signal(kind)
+    assert process.stdout.read().split() == ["stopping", "after"]
+    assert process.wait() == 0
+    limit.cancel()
+
+
+def test_a_taken_port_is_said_in_one_line() -> None:
+    with listen("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        assert address_of(first) == f"http://127.0.0.1:{port}"
+        with pytest.raises(UsageError, match=f"port {port} is taken"):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "a" * 300])
+def test_an_address_of_another_machine_is_said_in_one_line(host: str) -> None:
+    with pytest.raises(UsageError, match="no address of this machine"):
+        listen(host, 0)
+
+
+def test_without_the_extra_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"pip install 'gpenvid\[server\]'"):
+        require_server()
+
+
+def test_an_open_address_needs_a_token(tmp_path: Path) -> None:
+    assert read_token("127.0.0.1", None) is None
+    with pytest.raises(UsageError, match="--token-file"):
+        read_token("0.0.0.0", None)
+    file = tmp_path / "token"
+    file.write_text("abcdefghijklmnop-_01\n")
+    assert read_token("0.0.0.0", file) == "abcdefghijklmnop-_01"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"short\n", b"sixteen letters and more\n", b"\xff" * 40, b"a" * 20 + b"\n" + b"b" * 20, b'"' * 20]
+)
+def test_a_token_file_without_a_usable_token_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match="token"):
+        read_token("127.0.0.1", file)
+    with pytest.raises(UsageError, match="token"):
+        read_token("127.0.0.1", tmp_path)
