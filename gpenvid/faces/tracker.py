@@ -76,11 +76,16 @@ class Tracker:
         self._faces: list[Face] = []
         self._open: list[_Chain] = []
         self._chains: list[_Chain] = []
-        self._tracks: list[_Chain] = []
+        self._tracks: list[Track] = []
         self._shots: list[Shot] = []
         self._shot_start = 0
         self._chroma = 0.0
         self._position = 0  # frames taken out of the waiting list
+
+    @property
+    def shots(self) -> int:
+        """How many shots have ended."""
+        return len(self._shots)
 
     def push(self, rgb: NDArray[np.uint8]) -> None:
         """Take the next frame, (h, w, 3) uint8 RGB, upright."""
@@ -94,9 +99,12 @@ class Tracker:
         for is_cut in self._cuts.finish():
             self._take(is_cut)
         self._end_shot()
+        return self.so_far()
+
+    def so_far(self) -> Tracks:
+        """The tracks of the shots that have ended, with the numbers that they keep."""
         width, height = self._size
-        tracks = [self._track(i, chain) for i, chain in enumerate(sorted(self._tracks, key=lambda c: c.start), start=1)]
-        return Tracks(self._position, width, height, self._detector.name, self._windows.calls, self._shots, tracks)
+        return Tracks(self._shot_start, width, height, self._detector.name, self._windows.calls, list(self._shots), list(self._tracks))
 
     def _take(self, is_cut: bool) -> None:
         frame = self._waiting.pop(0)
@@ -144,15 +152,16 @@ class Tracker:
         chains = _bridge(self._chains + self._open, self.settings.bridge)
         length = self._position - self._shot_start
         least = min(self.settings.least_frames, length)
-        self._tracks += [c for c in chains if c.best >= self._detector.sure and len(c.sightings) >= least]
+        faces = [c for c in chains if c.best >= self._detector.sure and len(c.sightings) >= least]
         self._shots.append(Shot(self._shot_start, self._position, self._chroma < _MONOCHROME))
+        self._tracks += [self._track(i, c) for i, c in enumerate(sorted(faces, key=lambda c: c.start), start=len(self._tracks) + 1)]
         self._chains, self._open, self._shot_start, self._chroma = [], [], self._position, 0.0
 
     def _track(self, number: int, chain: _Chain) -> Track:
         faces = [s.face.transformed(self._to_display) for s in chain.sightings]
         landmarks = np.stack([apply_affine(np.eye(2, 3), f.landmarks) for f in faces])
         raw = np.stack([similarity_parameters(points) for points in landmarks])
-        shot = next(s for s in self._shots if s.start <= chain.start < s.end)
+        shot = self._shots[-1]
         weights, flags = face_weights(landmarks, chain.start, (shot.start, shot.end), self.settings.guards)
         # Rounded here and not when written: what is rendered at once and what is read back later are the same numbers.
         return Track(

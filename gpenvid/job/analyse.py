@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +39,24 @@ def analyse_frames(
     *,
     longest: int = VIDEO_DETECTION_SIZE,
     settings: TrackerSettings | None = None,
+    on_shot: Callable[[Tracks], None] | None = None,
 ) -> Tracks:
-    """Follow all faces through a clip; tracks are in display space of the full picture."""
+    """Follow all faces through a clip; tracks are in display space of the full picture.
+
+    Args:
+        on_shot: told the tracks so far whenever a shot has ended.
+    """
     width, height = small_size(geometry, longest)
     display = geometry.display_size
     to_display = resize_affine(display[0] / width, display[1] / height)
     tracker = Tracker(detector, np.asarray(to_display), (round(display[0]), round(display[1])), settings)
+    shots = 0
     for frame in frames:
         tracker.push(frame.thumbnail(width, height))
         progress.advance(1)
+        if on_shot is not None and tracker.shots > shots:
+            shots = tracker.shots
+            on_shot(tracker.so_far())
     return tracker.finish()
 
 

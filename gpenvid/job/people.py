@@ -38,7 +38,7 @@ def contact_sheet(tracks: Tracks, frames: Iterable[Frame]) -> NDArray[np.uint8]:
     cells: dict[int, NDArray[np.uint8]] = {}
     for index, frame in enumerate(frames):
         for track in wanted.get(index, []):
-            cells[track.id] = _cell(track, frame, index)
+            cells[track.id] = face_picture(track, frame, index)
         if len(cells) == len(tracks.tracks):
             break
     rows = max(1, -(-len(cells) // _COLUMNS))
@@ -53,7 +53,8 @@ def contact_sheet(tracks: Tracks, frames: Iterable[Frame]) -> NDArray[np.uint8]:
     return sheet
 
 
-def _cell(track: Track, frame: Frame, index: int) -> NDArray[np.uint8]:
+def face_picture(track: Track, frame: Frame, index: int) -> NDArray[np.uint8]:
+    """The aligned face of a track in a frame, (160, 160, 3) uint8 RGB."""
     width, height = (round(v) for v in frame.geometry.display_size)
     picture = frame.thumbnail(width, height)
     display = frame.geometry.display_size

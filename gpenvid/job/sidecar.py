@@ -17,8 +17,11 @@ SIDECAR_VERSION = 1
 _LARGEST_LOG_SIDE = 12.0  # a crop of 160,000 pixels
 
 
-def write_sidecar(tracks: Tracks, path: Path) -> None:
+def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = None) -> None:
     """Write tracks as JSON; reading them back gives exactly the same numbers.
+
+    Args:
+        preview: what the preview page was set to, for the next time; nothing else reads it.
 
     Raises:
         InputError: if the file cannot be written.
@@ -33,12 +36,23 @@ def write_sidecar(tracks: Tracks, path: Path) -> None:
         "shots": [{"start": s.start, "end": s.end, "monochrome": s.monochrome} for s in tracks.shots],
         "tracks": [_track_to_json(t) for t in tracks.tracks],
     }
+    if preview is not None:
+        content["preview"] = preview
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another file") from error
+
+
+def read_preview(path: Path) -> dict[str, Any]:
+    """What the preview page was set to when a sidecar was saved; empty where nothing is known."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("preview")
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _track_to_json(track: Track) -> dict[str, Any]:

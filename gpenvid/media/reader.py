@@ -101,6 +101,26 @@ class VideoReader:
             if promised - found > max(2, promised // 50):
                 self.faults.missing = promised - found
 
+    def frames_from(self, pts: int) -> Iterator[Frame]:
+        """Frames from where the demuxer can begin at or before a time, in units of `info.time_base`; empty where it cannot seek.
+
+        Their `index` is -1 and their pts is the container's own: frames without one are left out, and the first ones may be
+        broken where the stream does not begin cleanly there. `media.seek` tells which they are.
+        """
+        with open_input(self.path) as container:
+            stream = main_video_stream(container, self.path)
+            try:
+                container.seek(pts, backward=True, any_frame=False, stream=stream)
+            except av.error.FFmpegError:
+                return
+            decoded = self._decode(container, stream, ReadFaults())
+            if self.deinterlace:
+                decoded = Deinterlacer(stream).apply(decoded)
+            for picture in decoded:
+                if picture.pts is not None:
+                    base = picture.time_base or self.info.time_base
+                    yield self._frame(-1, round(picture.pts * base / self.info.time_base), picture)
+
     def _frame(self, index: int, pts: int, picture: VideoFrame) -> Frame:
         info = self.info
         if (picture.width, picture.height) != (info.geometry.width, info.geometry.height):

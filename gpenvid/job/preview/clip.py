@@ -1,0 +1,222 @@
+"""A clip opened for looking: its frames at random, its tracks as they are found, its faces restored on demand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from threading import Lock, RLock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpenvid.errors import GpenvidError, InputError, UsageError
+from gpenvid.faces.align import Template
+from gpenvid.faces.tracks import Track, Tracks
+from gpenvid.job.analyse import analyse_frames
+from gpenvid.job.inputs import classify
+from gpenvid.job.models import open_detector, open_embedder, open_restorer
+from gpenvid.job.people import best_frame, face_picture
+from gpenvid.job.preview.cache import ByteCache, RememberingRestorer, frame_bytes
+from gpenvid.job.preview.look import Look
+from gpenvid.job.progress import Progress, Silent
+from gpenvid.job.render import Renderer, blend_settings
+from gpenvid.job.report import Report
+from gpenvid.job.sidecar import read_preview, read_sidecar, write_sidecar
+from gpenvid.media.frame import Frame
+from gpenvid.media.reader import VideoReader
+from gpenvid.media.seek import FrameIndex, FrameSeeker
+from gpenvid.restore.restorer import Crop
+from gpenvid.settings import RestoreSettings
+
+_DECODED, _CROPS, _RENDERED = 320 << 20, 320 << 20, 192 << 20  # bytes: 110 and 65 frames of 1080p in 8 bit, 400 crops of 256
+_KEPT_BEFORE = 24  # frames before the one wanted that are kept when they come by: one second of stepping back
+
+
+class PreviewClip:
+    """One video, opened for looking at. Methods may be called from any thread; pictures are computed one at a time.
+
+    Args:
+        source: the video.
+        settings: what every look starts from; of `tracks`, `detector`, `device`, `dtype`, `identity` and `deinterlace` looks
+            change nothing.
+
+    Raises:
+        InputError, UsageError, WeightsError: it is no video, or settings do not fit; a model that is missing.
+    """
+
+    def __init__(self, source: Path, settings: RestoreSettings) -> None:
+        if classify(source).kind != "video":
+            raise UsageError(f"{source}: is no video", "preview takes videos")
+        self.source = source
+        self.settings = settings
+        self.reader = VideoReader(source, deinterlace=settings.deinterlace)
+        self.info = self.reader.info
+        self.index = FrameIndex()
+        self.complete = False
+        self.sidecar = settings.tracks or source.with_name(f"{source.stem}.tracks.json")
+        self.saved = read_preview(self.sidecar)
+        self._seeker = FrameSeeker(VideoReader(source, deinterlace=settings.deinterlace), self.index)
+        self._tracks = Tracks(0, *self.info.display_size, "", 0)
+        self._found = Lock()
+        self._computing = RLock()
+        self._decoded: ByteCache[Frame] = ByteCache(_DECODED, frame_bytes)
+        self._rendered: ByteCache[Frame] = ByteCache(_RENDERED, frame_bytes)
+        self._crops: ByteCache[Crop] = ByteCache(_CROPS, lambda crop: int(crop.nbytes))
+        self._restorers: dict[str, tuple[RememberingRestorer, Template]] = {}
+        self._embedder = open_embedder(settings)
+        self.restorer(settings.model)
+
+    @property
+    def tracks(self) -> Tracks:
+        """The tracks of all shots that have been analysed."""
+        with self._found:
+            return self._tracks
+
+    def analyse(self, progress: Progress, going: Callable[[], bool] = lambda: True) -> None:
+        """Learn where all frames are and find the tracks: from the sidecar if there is one, else by looking.
+
+        Frames can be looked at as soon as they have been read, and restored as soon as their shot has ended.
+
+        Args:
+            going: asked at every frame; when it says no, the analysis stops and stays incomplete.
+
+        Raises:
+            InputError: the sidecar that was asked for is of another clip, or it or the file cannot be read.
+            WeightsError: the detector's file is missing.
+        """
+        tracks = self._from_sidecar(progress)
+        if tracks is not None:
+            self._publish(tracks)
+            progress.stage("read", self.info.frame_count)
+            for _ in self._read(progress, going):
+                progress.advance(1)
+            if going() and tracks.frames != len(self.index):
+                self._refuse(f"tells of {tracks.frames} frames, {self.source.name} has {len(self.index)}", progress)
+                tracks = None
+        if tracks is None and going():
+            self._publish(Tracks(0, *self.info.display_size, "", 0))
+            detector = open_detector(self.settings.detector, self.settings.device, progress)
+            progress.stage("analyse", self.info.frame_count)
+            tracks = analyse_frames(self._read(progress, going), self.info.geometry, detector, progress, on_shot=self._publish)
+        if tracks is not None and going():
+            self._publish(tracks)
+            self.complete = True
+
+    def _read(self, progress: Progress, going: Callable[[], bool]) -> Iterator[Frame]:
+        index = FrameIndex() if len(self.index) else self.index  # known already where a sidecar turned out to be of another clip
+        yield from takewhile(lambda _: going(), index.watch(self.reader.frames()))
+        for fault in self.reader.faults.sentences(self.source):
+            progress.note(fault)
+
+    def _from_sidecar(self, progress: Progress) -> Tracks | None:
+        if not self.sidecar.exists() and self.settings.tracks is None:
+            return None
+        tracks = read_sidecar(self.sidecar)
+        if (tracks.width, tracks.height) == self.info.display_size:
+            return tracks
+        self._refuse(f"tells of a clip of another size than {self.source.name}", progress)
+        return None
+
+    def _refuse(self, why: str, progress: Progress) -> None:
+        """A sidecar of something else: an error where it was asked for, passed over and left alone where it only lay there."""
+        if self.settings.tracks is not None:
+            raise InputError(f"{self.sidecar}: {why}", "analyse this clip, or name another --tracks")
+        progress.note(f"{self.sidecar.name} {why}; it is left alone")
+        self.sidecar = self.source.with_name(f"{self.source.stem}.preview.tracks.json")
+        self.saved = {}
+
+    def _publish(self, tracks: Tracks) -> None:
+        with self._found:
+            self._tracks = tracks
+
+    def restorer(self, model: str) -> tuple[RememberingRestorer, Template]:
+        """A restorer by name, opened once.
+
+        Raises:
+            UsageError, WeightsError: see `open_restorer`.
+        """
+        with self._computing:
+            if model not in self._restorers:
+                restorer, template = open_restorer(replace(self.settings, model=model), Silent())
+                self._restorers[model] = RememberingRestorer(restorer, self._crops), template
+            return self._restorers[model]
+
+    def frame(self, index: int) -> Frame:
+        """A frame as the decoder gives it. Not to be changed.
+
+        Raises:
+            IndexError: if it has not been read yet, or there is none.
+            InputError: if the file gives it no more.
+        """
+        with self._computing:
+            held = self._decoded.get(index)
+            if held is not None:
+                return held
+            for frame in self._seeker.frames_to(index):
+                if frame.index >= index - _KEPT_BEFORE:
+                    self._decoded.put(frame.index, frame)
+            return frame
+
+    def restored(self, index: int, look: Look) -> Frame:
+        """A frame as the render gives it to the encoder. Not to be changed.
+
+        Raises:
+            IndexError: if its shot has not been analysed yet, or there is no such frame.
+            GpenvidError: see `frame` and `restorer`.
+        """
+        tracks = look.tracks(self.tracks)
+        shot = next((s for s in tracks.shots if s.start <= index < s.end), None)
+        if shot is None or index >= len(self.index):
+            raise IndexError(index)
+        if not tracks.at(index):
+            return self.frame(index)
+        with self._computing:
+            held = self._rendered.get((index, look))
+            if held is not None:
+                return held
+            restorer, template = self.restorer(look.model)
+            settings = blend_settings(look.settings(self.settings))
+            renderer = Renderer(tracks, restorer, template, settings, Report("", ""), Silent(), self._embedder)
+            first, last = max(shot.start, index - renderer.reach), min(shot.end, index + renderer.reach + 1, len(self.index))
+            # The farthest first: on the way to it the decoder gives the others.
+            around = [self.frame(i) for i in range(last - 1, first - 1, -1)][::-1]
+            around[index - first] = _own(around[index - first])
+            done = next(iter(renderer.render(around, first, index, index + 1)))
+            self._rendered.put((index, look), done)
+            return done
+
+    def time(self, index: int) -> float:
+        """Seconds from the first frame."""
+        return float((self.index.pts(index) - self.index.pts(0)) * self.info.time_base)
+
+    def face(self, track: Track) -> NDArray[np.uint8]:
+        """The face of a person where it is seen best, (160, 160, 3) uint8 RGB."""
+        index = best_frame(track)
+        return face_picture(track, self.frame(index), index)
+
+    def save(self, look: Look, preview: dict[str, object]) -> None:
+        """Write tracks, with the look's people, and what the page was set to into the sidecar.
+
+        Raises:
+            UsageError: before the analysis is complete.
+            InputError: if it cannot be written.
+        """
+        if not self.complete:
+            raise UsageError("the clip is still being analysed", "save when it is done")
+        write_sidecar(look.tracks(self.tracks), self.sidecar, preview)
+
+
+def _own(frame: Frame) -> Frame:
+    """A frame with planes of its own, which the renderer may change."""
+    return replace(frame, _av=None, _planes=[plane.copy() for plane in frame.planes], _writable=True)
+
+
+def message_of(error: Exception, source: Path) -> str:
+    """What went wrong, in one line, without folders."""
+    text = str(error) if isinstance(error, GpenvidError) else f"{type(error).__name__}: {error}"
+    for folder in {str(source.parent), str(source.resolve().parent)} - {"."}:
+        text = text.replace(folder + os.sep, "")
+    return text

@@ -1,0 +1,115 @@
+"""One worker for all pictures of a preview: what is looked at now comes first, what may be looked at next when nothing else waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+
+from gpenvid.job.preview.cache import ByteCache
+
+Work = Callable[[], bytes]
+
+_FINISHED = 160 << 20  # bytes of pictures as they are sent: 500 JPEG of 1080p
+
+
+class SupersededError(Exception):
+    """Nobody waits for this picture any more: the same view wants another one."""
+
+
+@dataclass(eq=False)
+class _Wish:
+    key: Hashable
+    work: Work
+    view: str
+    rank: int
+    future: Future[bytes] = field(default_factory=Future)
+
+
+class Desk:
+    """Computes pictures one at a time, in a thread of its own, and keeps them.
+
+    Each view (a window's left picture, its right one) has at most one wish waiting: a new one takes the place of the old. Of
+    several wishes the lowest rank is first, and among those the newest.
+    """
+
+    def __init__(self) -> None:
+        self._wishes: list[_Wish] = []
+        self._ahead: list[tuple[Hashable, Work]] = []
+        self._made: ByteCache[bytes] = ByteCache(_FINISHED, len)
+        self._changed = Condition()
+        self._open = True
+        self.patient = False  # true while something else needs the processor: nothing is computed ahead
+        self._thread = Thread(target=self._run, name="preview", daemon=True)
+        self._thread.start()
+
+    def ask(self, key: Hashable, work: Work, *, view: str, rank: int = 0) -> Future[bytes]:
+        """Wish for a picture.
+
+        Args:
+            key: what it is; a picture made before is given at once.
+            view: who looks; empty for nobody whose wish another one replaces.
+            rank: 0 for what is looked at now, higher for what can wait.
+
+        Returns:
+            the picture to be; its error is `SupersededError` where the view wished for another one meanwhile.
+        """
+        wish = _Wish(key, work, view, rank)
+        made = self._made.get(key)
+        with self._changed:
+            outdated = [w for w in self._wishes if view and w.view == view]
+            self._wishes = [w for w in self._wishes if w not in outdated]
+            if made is None and self._open:
+                self._wishes.append(wish)
+                self._changed.notify()
+        for old in outdated:
+            old.future.set_exception(SupersededError())
+        if made is not None:
+            wish.future.set_result(made)
+        elif not self._open:
+            wish.future.set_exception(SupersededError())
+        return wish.future
+
+    def look_ahead(self, wishes: Iterable[tuple[Hashable, Work]]) -> None:
+        """Compute these when nothing is asked for, in this order; replaces what was named before."""
+        with self._changed:
+            self._ahead = list(wishes)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Stop; whoever waits is told so."""
+        with self._changed:
+            self._open = False
+            waiting, self._wishes, self._ahead = self._wishes, [], []
+            self._changed.notify()
+        for wish in waiting:
+            wish.future.set_exception(SupersededError())
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (wish := self._next()) is not None:
+            made = self._made.get(wish.key)
+            if made is None:
+                try:
+                    made = wish.work()
+                except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to who asked
+                    wish.future.set_exception(error)
+                    continue
+                self._made.put(wish.key, made)
+            wish.future.set_result(made)
+
+    def _next(self) -> _Wish | None:
+        with self._changed:
+            while self._open:
+                if self._wishes:
+                    least = min(w.rank for w in self._wishes)
+                    wish = [w for w in self._wishes if w.rank == least][-1]
+                    self._wishes.remove(wish)
+                    return wish
+                while self._ahead and not self.patient:
+                    key, work = self._ahead.pop(0)
+                    if self._made.get(key) is None:
+                        return _Wish(key, work, "", 9)
+                self._changed.wait()
+        return None

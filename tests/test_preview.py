@@ -1,0 +1,230 @@
+"""The preview shows what the render gives the encoder, to the bit."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES, MakeClip
+
+from gpenvid import RestoreSettings
+from gpenvid.errors import InputError
+from gpenvid.job import segments
+from gpenvid.job.analyse import analyse
+from gpenvid.job.preview.cache import ByteCache
+from gpenvid.job.preview.clip import PreviewClip
+from gpenvid.job.preview.desk import Desk, SupersededError
+from gpenvid.job.preview.look import Look
+from gpenvid.job.progress import Silent
+from gpenvid.job.restore import restore
+from gpenvid.job.sidecar import read_preview, read_sidecar, write_sidecar
+from gpenvid.media.frame import Frame
+from gpenvid.media.reader import VideoReader
+from gpenvid.media.seek import FrameIndex, FrameSeeker, checksum
+
+
+def opened(source: Path, settings: RestoreSettings) -> PreviewClip:
+    clip = PreviewClip(source, settings)
+    clip.analyse(Silent())
+    return clip
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[np.ndarray]]:
+    """The planes that a render hands to its encoder, by frame."""
+    planes: dict[int, list[np.ndarray]] = {}
+    encode = segments.encode_frames
+
+    def seen(settings: object, frames: Iterator[Frame]) -> object:
+        def watched() -> Iterator[Frame]:
+            for frame in frames:
+                planes[frame.index] = [p.copy() for p in frame.planes]
+                yield frame
+
+        return encode(settings, watched())  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segments, "encode_frames", seen)
+    return planes
+
+
+def assert_equal(clip: PreviewClip, look: Look, rendered: dict[int, list[np.ndarray]], indices: list[int]) -> int:
+    changed = 0
+    for index in indices:
+        frame, source = clip.restored(index, look), clip.frame(index)
+        assert all(np.array_equal(a, b) for a, b in zip(frame.planes, rendered[index], strict=True)), index
+        changed += any(not np.array_equal(a, b) for a, b in zip(frame.planes, source.planes, strict=True))
+    return changed
+
+
+@pytest.mark.parametrize("name", ["old_film", "interview"])
+def test_previewed_frames_equal_the_rendered_ones(name: str, tiny_model: Path, tmp_path: Path, rendered: dict) -> None:
+    source = SAMPLES / f"{name}.mp4"
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    restore(source, tmp_path / "out.mp4", settings)
+    clip = opened(source, settings)
+    cuts = [s.start for s in clip.tracks.shots]
+    some = random.Random(3).sample(range(clip.tracks.frames), 12)
+    near_cuts = [i for c in cuts for i in (c - 1, c, c + 1) if 0 <= i < clip.tracks.frames]
+    assert assert_equal(clip, Look.of(settings), rendered, [*some, *near_cuts, clip.tracks.frames - 1]) > 5
+
+
+def test_choices_are_the_render_s(tiny_model: Path, tmp_path: Path, rendered: dict) -> None:
+    source = SAMPLES / "interview.mp4"
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", strength=0.6, grain=0.4, keep_colour=False, deflicker=False)
+    sidecar = tmp_path / "mine.json"
+    found = analyse(source, settings)
+    people = tuple((t.id, 0.3 * (i % 2)) for i, t in enumerate(found.tracks))
+    look = replace(Look.of(settings), people=people)
+    write_sidecar(look.tracks(found), sidecar)
+    restore(source, tmp_path / "out.mp4", replace(settings, tracks=sidecar))
+    write_sidecar(found, sidecar)
+    clip = opened(source, replace(settings, tracks=sidecar))
+    assert_equal(clip, look, rendered, [40, 3, 41, 0])
+
+
+def test_times_that_vary_and_turned_pictures(
+    tiny_model: Path, tmp_path: Path, rendered: dict, make_clip: MakeClip, astronaut: np.ndarray
+) -> None:
+    small = astronaut[:320, 80:400]
+    frames = [np.roll(small, i // 2, axis=1) for i in range(14)]
+    pts = [0, 3, 4, 9, 10, 11, 20, 21, 22, 30, 31, 40, 41, 50]
+    source = make_clip(frames, "vfr.mkv", codec="libx264", pts=pts, time_base=Fraction(1, 100), options={"crf": "12", "g": "5", "bf": "2"})
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    restore(source, tmp_path / "out.mkv", settings)
+    clip = opened(source, settings)
+    assert [round(100 * clip.time(i)) for i in range(14)] == pts
+    assert_equal(clip, Look.of(settings), rendered, [9, 2, 13, 0, 6])
+
+
+def test_a_rotated_clip(tiny_model: Path, tmp_path: Path, rendered: dict, shared: Path) -> None:
+    source = shared / "media" / "formats" / "androidx_sample_rotate_and_reflect.mp4"
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", end=0.5)
+    restore(source, tmp_path / "out.mp4", settings)
+    clip = opened(source, replace(settings, end=None))
+    # A part ends where the clip goes on: its last frames lack neighbours.
+    assert_equal(clip, Look.of(settings), rendered, [8, 0, 5])
+
+
+@pytest.mark.parametrize("options", [{"g": "12", "bf": "3"}, {"g": "250", "x264-params": "open-gop=1:keyint=10:bframes=3"}])
+def test_any_frame_is_found_in_any_order(options: dict[str, str], make_clip: MakeClip, astronaut: np.ndarray) -> None:
+    frames = [np.roll(astronaut[:96, 200:328], 3 * i, axis=1) for i in range(60)]
+    source = make_clip(frames, "long.mp4", codec="libx264", options=options)
+    index = FrameIndex()
+    want = [checksum(f) for f in index.watch(VideoReader(source).frames())]
+    seeker = FrameSeeker(VideoReader(source), index)
+    order = list(range(60)) * 2
+    random.Random(1).shuffle(order)
+    for wanted in order:
+        *_, frame = seeker.frames_to(wanted)
+        assert (frame.index, checksum(frame)) == (wanted, want[wanted])
+
+
+def test_a_broken_index_is_seen_through(make_clip: MakeClip, astronaut: np.ndarray) -> None:
+    source = make_clip([np.roll(astronaut[:64, :64], i, axis=0) for i in range(9)], "cut.ts", codec="mpeg2video")
+    damaged = bytearray(source.read_bytes())
+    damaged[len(damaged) // 2 : len(damaged) // 2 + 300] = bytes(300)
+    source.write_bytes(damaged)
+    index = FrameIndex()
+    want = [checksum(f) for f in index.watch(VideoReader(source).frames())]
+    seeker = FrameSeeker(VideoReader(source), index)
+    for wanted in reversed(range(len(want))):
+        *_, frame = seeker.frames_to(wanted)
+        assert checksum(frame) == want[wanted]
+
+
+def test_frames_can_be_seen_before_the_analysis_is_complete(tiny_model: Path) -> None:
+    clip = PreviewClip(SAMPLES / "old_film.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
+    seen: list[tuple[int, int]] = []
+
+    def going() -> bool:
+        tracks = clip.tracks
+        if tracks.frames and not seen:
+            seen.append((tracks.frames, len(tracks.shots)))
+            clip.restored(tracks.frames - 1, Look(model=str(tiny_model)))
+            with pytest.raises(IndexError):
+                clip.restored(tracks.frames, Look(model=str(tiny_model)))
+        return True
+
+    clip.analyse(Silent(), going)
+    assert clip.complete
+    assert 0 < seen[0][0] < clip.tracks.frames
+    first = [t for t in clip.tracks.tracks if t.end <= seen[0][0]]
+    assert [t.id for t in first] == list(range(1, len(first) + 1))
+
+
+def test_a_change_of_strength_asks_the_network_for_nothing(tiny_model: Path) -> None:
+    clip = opened(SAMPLES / "interview.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
+    index = next(i for i in range(clip.tracks.frames) if clip.tracks.at(i))
+    look = Look(model=str(tiny_model))
+    clip.restored(index, look)
+    network = clip.restorer(look.model)[0].report.crops
+    assert network
+    for other in (replace(look, strength=0.5), replace(look, grain=0.5), replace(look, deflicker=False), replace(look, people=((1, 0.2),))):
+        clip.restored(index, other)
+    assert clip.restorer(look.model)[0].report.crops == network
+
+
+def test_edits_are_saved_and_found_again(tiny_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    clip = opened(source, settings)
+    clip.save(replace(Look.of(settings), people=((1, 0.25),)), {"grain": 0.5})
+    assert read_sidecar(tmp_path / "clip.tracks.json").tracks[0].strength == 0.25
+    again = opened(source, settings)
+    assert again.tracks.tracks[0].strength == 0.25
+    assert again.tracks.detector == clip.tracks.detector
+    assert again.saved == {"grain": 0.5}
+
+
+def test_a_sidecar_of_another_clip_is_refused_if_named_and_left_alone_if_not(tiny_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    sidecar = tmp_path / "clip.tracks.json"
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    write_sidecar(analyse(source, replace(settings, end=1.0)), sidecar)
+    before = sidecar.read_bytes()
+    with pytest.raises(InputError, match="frames"):
+        opened(source, replace(settings, tracks=sidecar))
+    clip = opened(source, settings)
+    assert clip.complete
+    clip.save(Look.of(settings), {})
+    assert sidecar.read_bytes() == before
+    assert read_preview(clip.sidecar) == {}
+
+
+def test_a_cache_keeps_its_budget() -> None:
+    cache: ByteCache[bytes] = ByteCache(10, len)
+    for i in range(5):
+        cache.put(i, bytes(4))
+        cache.get(0)
+    assert cache.bytes <= 10
+    assert cache.get(0) is not None
+    assert cache.get(2) is None
+
+
+def test_the_newest_wish_of_a_view_comes_first() -> None:
+    desk = Desk()
+    gate, done = threading.Event(), []
+
+    def work(name: str) -> bytes:
+        done.append(name)
+        return name.encode()
+
+    first = desk.ask("gate", lambda: (gate.wait(10), b"")[1], view="other")
+    old = desk.ask("old", lambda: work("old"), view="mine")
+    desk.look_ahead([("ahead", lambda: work("ahead"))])
+    later = desk.ask("face", lambda: work("face"), view="", rank=1)
+    new = desk.ask("new", lambda: work("new"), view="mine")
+    gate.set()
+    assert (first.result(10), new.result(10), later.result(10)) == (b"", b"new", b"face")
+    assert isinstance(old.exception(10), SupersededError)
+    assert desk.ask("ahead", lambda: b"", view="mine").result(10) == b"ahead"
+    desk.close()
+    assert done == ["new", "face", "ahead"]
