@@ -12,6 +12,7 @@ import torch
 
 import gpenvid.restore.gpen
 from gpenvid.errors import WeightsError
+from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, GpenShape, generator_from_state_dict
 
 
@@ -49,6 +50,30 @@ def _error(found: np.ndarray, expected: np.ndarray) -> float:
 def test_float32_equals_the_official_output(reference: tuple[GpenGenerator, np.ndarray]) -> None:
     network, expected = reference
     assert _error(network(_reference_input()).numpy(), expected) <= 2e-6
+
+
+def test_the_fused_form_equals_the_official_output(reference: tuple[GpenGenerator, np.ndarray]) -> None:
+    network, expected = reference
+    assert _error(FusedGenerator(network)(_reference_input()).numpy(), expected) <= 2e-6
+
+
+@pytest.mark.parametrize("channels", [(8, 8, 8), (64, 32, 16, 8, 4), (3, 5, 7, 2)])
+def test_the_fused_form_equals_the_plain_one_for_any_widths(channels: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    size = 2 << len(channels)
+    network = GpenGenerator(GpenShape(size, 16, 3, channels)).eval().requires_grad_(False)
+    for name, values in network.named_parameters():
+        if name.endswith("bias") or "noise" in name:
+            values.normal_(std=0.3)
+    x = torch.rand(2, 3, size, size) * 2 - 1
+    assert _error(FusedGenerator(network)(x).numpy(), network(x).numpy()) <= 2e-6
+
+
+@torch.inference_mode()
+def test_the_fused_form_gives_the_same_bytes_in_any_batch(reference: tuple[GpenGenerator, np.ndarray]) -> None:
+    fused = FusedGenerator(reference[0])
+    both = _reference_input()
+    assert torch.equal(fused(both)[1:], fused(both[1:]))
 
 
 @torch.inference_mode()

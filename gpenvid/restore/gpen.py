@@ -44,7 +44,7 @@ def _activate(x: Tensor, bias: Tensor) -> Tensor:
     return F.leaky_relu(torch.add((bias * _GAIN).view(shape), x, alpha=_GAIN), _LEAK, inplace=True)
 
 
-class _Bias(nn.Module):
+class Bias(nn.Module):
     """Holds the bias of a fused activation under the key the published files use."""
 
     def __init__(self, channels: int) -> None:
@@ -55,7 +55,7 @@ class _Bias(nn.Module):
         return _activate(x, self.bias)
 
 
-class _Blur(nn.Module):
+class Blur(nn.Module):
     """Depthwise [1, 3, 3, 1] low-pass. The kernel is a constant, not a parameter; published files carry it too."""
 
     kernel: Tensor
@@ -69,7 +69,7 @@ class _Blur(nn.Module):
         return F.conv2d(x, self.kernel, padding=self.padding, groups=x.shape[1])
 
 
-class _Linear(nn.Module):
+class Linear(nn.Module):
     """Equalised linear layer, with the fused activation on request."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0, lr: float = 1.0, activate: bool = False) -> None:
@@ -91,7 +91,7 @@ class _PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + _EPS)
 
 
-class _EncoderConv(nn.Module):
+class EncoderConv(nn.Module):
     """Equalised convolution without bias (the activation that follows has it)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
@@ -114,11 +114,11 @@ class _ModulatedConv(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, style_dim: int, *, demodulate: bool, upsample: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(1, outputs, inputs, kernel, kernel))
-        self.modulation = _Linear(style_dim, inputs, bias=1.0)
+        self.modulation = Linear(style_dim, inputs, bias=1.0)
         self.scale = 1.0 / math.sqrt(inputs * kernel * kernel)
         self.demodulate = demodulate
         self.padding = kernel // 2
-        self.blur = _Blur(outputs, padding=1, gain=4.0) if upsample else None
+        self.blur = Blur(outputs, padding=1, gain=4.0) if upsample else None
         self._folded: tuple[Tensor, Tensor] | None = None
 
     def fold(self) -> None:
@@ -151,21 +151,21 @@ class _NoiseWeight(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
 
-class _StyledConv(nn.Module):
+class StyledConv(nn.Module):
     """Modulated convolution, encoder features concatenated behind it, fused activation over both."""
 
     def __init__(self, inputs: int, outputs: int, style_dim: int, features: int, *, upsample: bool = False) -> None:
         super().__init__()
         self.conv = _ModulatedConv(inputs, outputs, 3, style_dim, demodulate=True, upsample=upsample)
         self.noise = _NoiseWeight()
-        self.activate = _Bias(outputs + features)
+        self.activate = Bias(outputs + features)
 
     def forward(self, x: Tensor, style: Tensor, features: Tensor) -> Tensor:
         y: Tensor = self.activate(torch.cat((self.conv(x, style), features * self.noise.weight), dim=1))
         return y
 
 
-class _ToRGB(nn.Module):
+class ToRGB(nn.Module):
     kernel: Tensor
 
     def __init__(self, inputs: int, style_dim: int) -> None:
@@ -217,17 +217,17 @@ class _Prior(nn.Module):
     def __init__(self, shape: GpenShape) -> None:
         super().__init__()
         dim, widths = shape.style_dim, shape.channels
-        mlp = [_Linear(dim, dim, lr=_LR_MLP, activate=True) for _ in range(shape.n_mlp)]
+        mlp = [Linear(dim, dim, lr=_LR_MLP, activate=True) for _ in range(shape.n_mlp)]
         self.style = nn.Sequential(_PixelNorm(), *mlp)
         self.input = _Constant(widths[0])
-        self.conv1 = _StyledConv(widths[0], widths[0], dim, widths[0])
-        self.to_rgb1 = _ToRGB(2 * widths[0], dim)
+        self.conv1 = StyledConv(widths[0], widths[0], dim, widths[0])
+        self.to_rgb1 = ToRGB(2 * widths[0], dim)
         self.convs = nn.ModuleList()
         self.to_rgbs = nn.ModuleList()
         for before, width in itertools.pairwise(widths):
-            self.convs.append(_StyledConv(2 * before, width, dim, width, upsample=True))
-            self.convs.append(_StyledConv(2 * width, width, dim, width))
-            self.to_rgbs.append(_ToRGB(2 * width, dim))
+            self.convs.append(StyledConv(2 * before, width, dim, width, upsample=True))
+            self.convs.append(StyledConv(2 * width, width, dim, width))
+            self.to_rgbs.append(ToRGB(2 * width, dim))
 
     def forward(self, code: Tensor, features: list[Tensor]) -> Tensor:
         """`features` run from 4x4 to full size."""
@@ -254,11 +254,18 @@ class GpenGenerator(nn.Module):
         self.shape = shape
         widths = shape.channels[::-1]
         self.generator = _Prior(shape)
-        self.ecd0 = nn.Sequential(nn.Sequential(_EncoderConv(3, widths[0], 1), _Bias(widths[0])))
+        self.ecd0 = nn.Sequential(nn.Sequential(EncoderConv(3, widths[0], 1), Bias(widths[0])))
         for i, (before, width) in enumerate(itertools.pairwise(widths), start=1):
-            stage = nn.Sequential(_Blur(before, padding=2, gain=1.0), _EncoderConv(before, width, 3, stride=2), _Bias(width))
+            stage = nn.Sequential(Blur(before, padding=2, gain=1.0), EncoderConv(before, width, 3, stride=2), Bias(width))
             setattr(self, f"ecd{i}", nn.Sequential(stage))
-        self.final_linear = nn.Sequential(_Linear(shape.channels[0] * 16, shape.style_dim, activate=True))
+        self.final_linear = nn.Sequential(Linear(shape.channels[0] * 16, shape.style_dim, activate=True))
+
+    def encoder_stage(self, index: int) -> nn.Sequential:
+        """The encoder's stage that gives features of `size >> index`."""
+        stages: nn.Sequential = getattr(self, f"ecd{index}")
+        stage = stages[0]
+        assert isinstance(stage, nn.Sequential)
+        return stage
 
     def fold(self) -> GpenGenerator:
         """Prepare for inference where the network now is (device, number format); weights must not change afterwards."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
 from gpenvid.restore.cards import ModelCard
+from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.weights import read_state_dict
 
@@ -92,7 +93,11 @@ class Restorer:
         self.dtype = dtype
         self.batch = batch or (1 if device.type == "cpu" else max(1, 16 * 512 * 512 // self.size**2))
         self.report = BatchReport()
-        self._network = network.to(device=device, dtype=DTYPES[dtype]).fold()
+        self._network: Callable[[torch.Tensor], torch.Tensor]
+        if device.type == "cpu" and dtype == "fp32":
+            self._network = FusedGenerator(network)
+        else:
+            self._network = network.to(device=device, dtype=DTYPES[dtype]).fold()
 
     def restore(self, crops: Sequence[Crop]) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.
