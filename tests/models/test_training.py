@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from gpenvid.faces.builtin import close_up
 from gpenvid.faces.builtin_net import CLOSE_UP, cells, detector_from_state_dict
 from gpenvid.geometry import apply_affine
-from gpenvid.restore.gpen import GpenShape, generator_from_state_dict
+from gpenvid.restore.gpen import GpenGenerator, GpenShape, generator_from_state_dict
 from weights.training import train_detector, train_landmarks, train_restorer
 from weights.training.backgrounds import background, photos
 from weights.training.composites import SIDE, Sources, sample
-from weights.training.damage_faces import LEVELS, degrade_face, training_pair
+from weights.training.damage_faces import LEVELS, degrade_face, training_level, training_pair
 from weights.training.data import load_portraits, portrait_files
 from weights.training.detector_loss import assign, detector_loss, pack
 from weights.training.teacher import Labelled
@@ -109,6 +109,32 @@ def test_restorer_trains_from_scratch_and_resumes(tmp_path: Path, shared: Path) 
     assert shipped.shape == TINY
     x = torch.zeros(1, 3, 256, 256)
     torch.testing.assert_close(shipped(x), net(x).detach(), atol=5e-2, rtol=5e-2)
+
+
+def test_frozen_layers_stay_as_they_were_byte_for_byte(tmp_path: Path, shared: Path) -> None:
+    begin = tmp_path / "begin.safetensors"
+    save_file({k: v.half() for k, v in GpenGenerator(TINY).state_dict().items()}, begin)
+    portraits = load_portraits(portrait_files(evaluation=False, shared=shared)[:4])
+    train_restorer.train(tmp_path, portraits, steps=3, begin=begin, batch=2, workers=0, light=1.0, freeze_below=64)
+    before, after = load_file(begin), load_file(tmp_path / "gpen-lite-256.safetensors")
+    assert before.keys() == after.keys()
+    changed = {key for key in before if not torch.equal(before[key].view(torch.int16), after[key].view(torch.int16))}
+    assert {"ecd0.0.0.weight", "generator.convs.7.conv.weight", "generator.to_rgbs.5.conv.weight"} <= changed
+    assert {train_restorer.resolution(key, 256) for key in changed} == {64, 128, 256}
+
+
+def test_every_tensor_has_a_resolution() -> None:
+    sides = {key: train_restorer.resolution(key, 256) for key in GpenGenerator(TINY).state_dict()}
+    assert set(sides.values()) == {0, 4, 8, 16, 32, 64, 128, 256}
+    assert sides["ecd2.0.1.weight"] == sides["generator.convs.6.conv.weight"] == sides["generator.to_rgbs.3.bias"] == 64
+    assert sides["final_linear.0.weight"] == sides["generator.style.1.bias"] == 0
+
+
+def test_share_of_light_damage_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    levels = [training_level(rng, light=1.0) for _ in range(60)]
+    assert any(level is None for level in levels)
+    assert all(level.shrink[1] < 2.5 for level in levels if level)
 
 
 def test_second_look_trains_from_scratch(sources: Sources) -> None:

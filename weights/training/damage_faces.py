@@ -86,11 +86,16 @@ def degrade_face(rng: np.random.Generator, image: Image, level: Level) -> Image:
     return image
 
 
-def training_level(rng: np.random.Generator) -> Level | None:
-    """A level to train on: anywhere from nothing to beyond heavy; None (leave the picture alone) in one of twelve."""
+def training_level(rng: np.random.Generator, light: float = 0.0) -> Level | None:
+    """A level to train on: anywhere from nothing to beyond heavy; None (leave the picture alone) in one of twelve.
+
+    Args:
+        rng: where chance comes from.
+        light: share of the pictures that are damaged lightly at most.
+    """
     if rng.random() < 1 / 12:
         return None
-    s = rng.uniform(0.0, 1.0)
+    s = rng.uniform(0.0, 0.35 if light and rng.random() < light else 1.0)
     return Level(
         (0.2, 0.6 + 3.4 * s),
         (1.5, 3.0 + 11.0 * s),
@@ -101,12 +106,12 @@ def training_level(rng: np.random.Generator) -> Level | None:
     )
 
 
-def training_pair(rng: np.random.Generator, portrait: Image) -> tuple[Image, Image]:
-    """A damaged face and the face to restore it to, mirrored, relit, turned grey by chance."""
+def training_pair(rng: np.random.Generator, portrait: Image, light: float = 0.0) -> tuple[Image, Image]:
+    """A damaged face and the face to restore it to, mirrored, relit, turned grey by chance; `light` as in `training_level`."""
     clean = np.ascontiguousarray(portrait[:, ::-1]) if rng.random() < 0.5 else portrait
     if rng.random() < 0.3:
         clean = degrade.lighting(clean, rng, 0.6)
     if rng.random() < 0.2:
         clean = degrade.grey(clean)
-    level = training_level(rng)
+    level = training_level(rng, light)
     return (clean.copy() if level is None else degrade_face(rng, clean, level)), clean

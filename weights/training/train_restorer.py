@@ -1,6 +1,7 @@
 """Train the built-in restorer: `python -m weights.training.train_restorer --out runs/restorer`.
 
-`--begin FILE` goes on from a GPEN file of the same or any other shape instead of from random weights.
+`--begin FILE` goes on from a GPEN file of the same or any other shape instead of from random weights. With `--freeze-below SIZE` only
+the layers that work at SIZE pixels and above are trained; the others stay as they are in FILE, bit for bit.
 """
 
 from __future__ import annotations
@@ -20,12 +21,27 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from gpenvid.restore.gpen import GpenGenerator, GpenShape, generator_from_state_dict
 from weights.training.damage_faces import training_pair
-from weights.training.data import Image, load_portraits, portrait_files
-from weights.training.restorer_loss import FaceFeatures, restorer_loss
+from weights.training.data import SHARED, Image, load_portraits, portrait_files
+from weights.training.identity import Identity
+from weights.training.restorer_loss import FaceFeatures, LossWeights, restorer_loss
 from weights.training.teacher import load_teacher
 
 SHAPE = GpenShape(size=256, style_dim=256, n_mlp=4, channels=(128, 128, 128, 128, 64, 32, 16))
 AVERAGING = 0.998
+PLAIN = LossWeights()
+PARTS = ("pixels", "gradients", "features", "identity")
+
+
+def resolution(key: str, size: int) -> int:
+    """The side in pixels at which a tensor of a GPEN network with `size` x `size` output works; 0 for the style network and its input."""
+    place = key.split(".")
+    if place[0].startswith("ecd"):
+        return size >> int(place[0].removeprefix("ecd"))
+    if place[0] == "generator" and place[1] == "convs":
+        return 8 << int(place[2]) // 2
+    if place[0] == "generator" and place[1] == "to_rgbs":
+        return 8 << int(place[2])
+    return 4 if place[0] == "generator" and place[1] in ("input", "conv1", "to_rgb1") else 0
 
 
 def to_tensor(images: list[Image]) -> Tensor:
@@ -36,8 +52,8 @@ def to_tensor(images: list[Image]) -> Tensor:
 class Pairs(IterableDataset[tuple[Tensor, Tensor]]):
     """Endless batches of damaged and clean faces, (N, 3, 256, 256) uint8; every worker and every `start` has its own seed."""
 
-    def __init__(self, portraits: Image, batch: int, seed: int, start: int) -> None:
-        self.portraits, self.batch, self.seed, self.start = portraits, batch, seed, start
+    def __init__(self, portraits: Image, batch: int, seed: int, start: int, light: float) -> None:
+        self.portraits, self.batch, self.seed, self.start, self.light = portraits, batch, seed, start, light
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         info = torch.utils.data.get_worker_info()
@@ -45,7 +61,7 @@ class Pairs(IterableDataset[tuple[Tensor, Tensor]]):
         cv2.setNumThreads(1)
         while True:
             chosen = rng.integers(0, len(self.portraits), self.batch)
-            pairs = [training_pair(rng, self.portraits[i]) for i in chosen]
+            pairs = [training_pair(rng, self.portraits[i], self.light) for i in chosen]
             yield to_tensor([p[0] for p in pairs]), to_tensor([p[1] for p in pairs])
 
 
@@ -63,7 +79,9 @@ def train(
     shape: GpenShape = SHAPE,
     batch: int = 8,
     peak: float = 1e-3,
-    feature_weight: float = 0.5,
+    weights: LossWeights = PLAIN,
+    light: float = 0.0,
+    freeze_below: int = 0,
     seed: int = 0,
     workers: int = 1,
     save_every: int = 200,
@@ -72,16 +90,23 @@ def train(
 ) -> GpenGenerator:
     """Train, or go on training from `out/checkpoint.pt`; writes the averaged network to `out/gpen-lite-256.safetensors`.
 
+    Layers that work below `freeze_below` pixels stay as they were; `light` is the share of pictures that are damaged lightly at most.
+
     Returns:
         the network with averaged weights.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net = generator_from_state_dict(dict(load_file(begin))) if begin else GpenGenerator(shape)
-    net = net.requires_grad_(True).to(device)
+    net = net.to(device)
+    for key, tensor in net.named_parameters():
+        tensor.requires_grad_(resolution(key, net.shape.size) >= freeze_below)
     average = copy.deepcopy(net)
     features = FaceFeatures(load_teacher().net).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(net.parameters(), lr=peak, betas=(0.9, 0.99))
+    identity = Identity(SHARED / "weights" / "foamliu_MobileFaceNet.onnx").to(device) if weights.identity else None
+    learning = [p for p in net.parameters() if p.requires_grad]
+    averages = [a for a, p in zip(average.parameters(), net.parameters(), strict=True) if p.requires_grad]
+    optimiser = torch.optim.Adam(learning, lr=peak, betas=(0.9, 0.99))
     step = 0
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
@@ -92,16 +117,16 @@ def train(
         step = saved["step"]
 
     def objective(source: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-        return restorer_loss(net(source), source, clean, features, feature_weight)
+        return restorer_loss(net(source), source, clean, features, identity, weights)
 
     # One compiled function from pixels to loss: the element-wise work between the convolutions costs more than they do.
     forward = torch.compile(objective) if compiled else objective
     # Spawned, not forked: a forked copy of OpenCV's and OpenMP's thread pools hangs.
     context = "spawn" if workers else None
-    data = Pairs(portraits, batch, seed, step)
+    data = Pairs(portraits, batch, seed, step, light)
     loader = DataLoader(data, None, num_workers=workers, prefetch_factor=8 if workers else None, multiprocessing_context=context)
     batches = iter(loader)
-    sums = torch.zeros(3)
+    sums = torch.zeros(4 if identity else 3)
     started, first = time.monotonic(), step
     while step < steps:
         pair = [t.to(device).contiguous(memory_format=torch.channels_last).float() / 127.5 - 1 for t in next(batches)]
@@ -114,12 +139,12 @@ def train(
         step += 1
         with torch.no_grad():
             keep = min(AVERAGING, step / (step + 10))
-            torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - keep)
+            torch._foreach_lerp_(averages, learning, 1 - keep)
         sums += parts.cpu()
         if step % 20 == 0:
             pace = (time.monotonic() - started) / (step - first)
-            pixels, edges, seen = (sums / 20).tolist()
-            print(f"step {step}/{steps} {pace:.3f} s/step pixels {pixels:.4f} gradients {edges:.4f} features {seen:.4f}", flush=True)
+            found = " ".join(f"{name} {value:.4f}" for name, value in zip(PARTS, (sums / 20).tolist(), strict=False))
+            print(f"step {step}/{steps} {pace:.3f} s/step {found}", flush=True)
             sums.zero_()
         if step % save_every == 0 or step == steps:
             torch.save(
@@ -141,6 +166,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--features", type=float, default=0.5, help="weight of the feature distance")
+    parser.add_argument("--identity", type=float, default=0.0, help="weight of the identity distance (needs the package onnx)")
+    parser.add_argument("--even", type=float, default=0.0, help="0: plain errors; 1: each face's loss relative to its damage")
+    parser.add_argument("--light", type=float, default=0.0, help="share of the pictures that are damaged lightly at most")
+    parser.add_argument("--freeze-below", type=int, default=0, metavar="SIZE", help="train only the layers at SIZE pixels and above")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -153,7 +182,9 @@ def main() -> None:
         begin=options.begin,
         batch=options.batch,
         peak=options.rate,
-        feature_weight=options.features,
+        weights=LossWeights(options.features, options.identity, options.even),
+        light=options.light,
+        freeze_below=options.freeze_below,
         seed=options.seed,
         workers=options.workers,
         compiled=options.compile,
