@@ -28,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="List, get and check model weights.", no_args_is_help=True)
+models_app = typer.Typer(help="List, get and check model weights.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
 
 _DEFAULTS = RestoreSettings()
@@ -238,6 +238,13 @@ def doctor() -> None:
     Console().print(table, highlight=False)
     if any(f.state == "problem" for f in findings):
         raise typer.Exit(1)
+
+
+@models_app.callback()
+def models(context: typer.Context) -> None:
+    """List, get and check model weights; without a command, the list."""
+    if context.invoked_subcommand is None:
+        models_list()
 
 
 @models_app.command("list")

@@ -57,6 +57,7 @@ def test_analyse_writes_the_sidecar_and_the_sheet(tmp_path: Path) -> None:
         (["--version"], "gpenvid 0"),
         (["--help"], "restore"),
         (["restore", "--help"], "--strength"),
+        (["models"], "face-det"),
         (["models", "list"], "GPEN-BFR-512"),
         (["models", "verify"], "agrees with the published hash"),
         (["doctor"], "encoders"),

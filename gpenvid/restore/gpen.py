@@ -81,9 +81,9 @@ class Linear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.activate:
-            return _activate(F.linear(x, self.weight * self.scale), self.bias * self.lr)
-        return F.linear(x, self.weight * self.scale, self.bias * self.lr)
+        y = F.linear(x, self.weight * self.scale, self.bias * self.lr)
+        # Not `_activate`: torch.compile (2.13, CPU) merges its scaled sum into the product and drops the scale.
+        return F.leaky_relu(y * _GAIN, _LEAK) if self.activate else y
 
 
 class _PixelNorm(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -128,6 +129,15 @@ def test_every_tensor_has_a_resolution() -> None:
     assert set(sides.values()) == {0, 4, 8, 16, 32, 64, 128, 256}
     assert sides["ecd2.0.1.weight"] == sides["generator.convs.6.conv.weight"] == sides["generator.to_rgbs.3.bias"] == 64
     assert sides["final_linear.0.weight"] == sides["generator.style.1.bias"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_network_computes_what_the_plain_one_does() -> None:
+    torch.manual_seed(0)
+    net = GpenGenerator(GpenShape(size=32, style_dim=16, n_mlp=2, channels=(16, 16, 8, 8))).requires_grad_(False)
+    x = torch.randn(1, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(torch.compile(net)(x), net(x), rtol=1e-3, atol=1e-3)
 
 
 def test_share_of_light_damage_is_kept() -> None:
