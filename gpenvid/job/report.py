@@ -81,6 +81,7 @@ class Report:
         identity_guard: name of the embedding file that faces were compared with, `off` without one.
         timing: wall seconds by stage, and `wall` for all.
         skipped: faces not restored, by reason.
+        notes: choices that lose nothing, such as which of several video streams was restored, as sentences.
         warnings: everything that is not as in the source, as sentences.
     """
 
@@ -97,6 +98,7 @@ class Report:
     timing: dict[str, float] = field(default_factory=dict)
     memory: MemoryReport = field(default_factory=MemoryReport)
     skipped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @contextmanager

@@ -21,13 +21,15 @@ from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.segments import render_segments
 from gpenvid.job.sidecar import read_sidecar
 from gpenvid.job.work import Work, clean_up_after_success, opened_work
-from gpenvid.media.assemble import StreamPlan, TimeRange, assemble, plan_streams
-from gpenvid.media.check import check_result
+from gpenvid.media.assemble import TimeRange, assemble
+from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, estimated_bytes
+from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import sync
+from gpenvid.media.streams import StreamPlan, plan_streams
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
@@ -62,7 +64,7 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     info = reader.info
     warnings: list[str] = []
     if output is None or output.is_dir():
-        container, reason = container_for_source(item.path, info.container)
+        container, reason = container_for_source(item.path, info.container, alpha=info.layout.alpha)
         if reason:
             warnings.append(reason)
         output = (output or item.path.parent) / default_name(item, container.suffix)
@@ -75,10 +77,10 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     encoder, lost = choose_encoder(request, info, container, deinterlaced=settings.deinterlace)
     streams = plan_streams(item.path, info, container)
     warnings += lost + streams.dropped
+    if info.layout.alpha and not layout_of(encoder.pixel_format).alpha:
+        warnings.append(f"the alpha of {item.path.name} is lost (--codec ffv1 and a .mkv output keep it)")
     if info.field_order != "progressive" and not settings.deinterlace:
         warnings.append(f"{item.path.name} is interlaced; faces are restored as they are stored (--deinterlace makes it progressive)")
-    if not (settings.start is None and settings.end is None) and streams.chapters:
-        warnings.append(f"{item.path.name} has chapters, which are not written into a part of it")
     if settings.strict and warnings:
         raise UsageError(f"{item.path}: {warnings[0]}", "choose another output or leave out --strict")
     encoder.open()  # one that does not open is better known now than after the analysis
@@ -111,9 +113,9 @@ def restore_video(
         InputError, UsageError: see `plan_video`.
     """
     plan = plan_video(item, output, settings)
-    report = Report(str(item.path), str(plan.output), warnings=list(plan.warnings))
-    for warning in plan.warnings:
-        progress.note(warning)
+    report = Report(str(item.path), str(plan.output), notes=list(plan.streams.notes), warnings=list(plan.warnings))
+    for told in (*plan.streams.notes, *plan.warnings):
+        progress.note(told)
     key = job_key(item.path, settings, detector.name, restorer, plan.encoder)
     try:
         with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
@@ -136,14 +138,18 @@ def restore_video(
             with report.timed("assemble"):
                 progress.stage("assemble", 0)
                 tags = {"restored_by": f"gpenvid {__version__}, {restorer.card.name}"} if settings.tag else {}
-                _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)))
+                written = _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)))
+                if written.moved:
+                    report.warnings.append(
+                        f"{written.moved} packets beside the picture had times that were missing or fell back, and were moved"
+                    )
     except OSError as error:
         raise InputError(f"{plan.output}: cannot be written ({error.strerror})", _ROOM) from error
     return report
 
 
-def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int) -> None:
-    """Put the result together, check it, and give it its name."""
+def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int) -> Written:
+    """Put the result together, check it, and give it its name. Returns what went into it."""
     result = work.path / f"result{plan.container.suffix}"
     try:
         written = assemble(
@@ -166,6 +172,7 @@ def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str
         result.unlink(missing_ok=True)
         raise
     sync(plan.output.parent)
+    return written
 
 
 def _tracks(

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from math import lcm
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, Stream
+from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
 from gpenvid.media.check import Written
-from gpenvid.media.containers import Container, supported_codecs
+from gpenvid.media.containers import Container
 from gpenvid.media.encoders import EncoderSettings
+from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
+from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan
+from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 
-# Written by the muxer itself, or about the file's own bytes.
-OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-OWN_STREAM_TAGS = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps", "_statistics_writing_app", "_statistics_tags"}
-OWN_STREAM_TAGS |= {"_statistics_writing_date_utc"}
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+_BEGINNING = 256
+"""Packets held until the earliest time of all streams is known."""
 
 
 @dataclass(frozen=True)
@@ -48,51 +52,6 @@ class TimeRange:
     def is_whole(self) -> bool:
         """Whether nothing is cut."""
         return self.start is None and self.end is None
-
-
-@dataclass
-class StreamPlan:
-    """Which streams of the source go where.
-
-    Attributes:
-        copied: indices of streams copied as packets.
-        dropped: sentences about those that cannot be.
-        chapters: whether the source has any.
-    """
-
-    copied: list[int] = field(default_factory=list)
-    attachments: list[int] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-    chapters: bool = False
-
-
-def plan_streams(source: Path, info: VideoInfo, container: Container) -> StreamPlan:
-    """Decide which streams the container can hold, without writing anything."""
-    plan = StreamPlan()
-    supported = supported_codecs(container.muxer)
-    with open_input(source) as file:
-        has_chapters = plan.chapters = bool(file.chapters())
-        for stream in file.streams:
-            if stream.index == info.stream_index:
-                continue
-            name = stream.codec_context.name if stream.codec_context else stream.type
-            what = f"stream {stream.index} ({stream.type}, {name})"
-            if isinstance(stream, AttachmentStream):
-                if container.muxer == "matroska":
-                    plan.attachments.append(stream.index)
-                else:
-                    plan.dropped.append(f"{what} does not fit into {container.suffix} (a .mkv output keeps it)")
-            elif stream.type == "data" and has_chapters and "mov" in file.format.name:
-                continue  # QuickTime's chapter track: chapters are written as chapters
-            elif stream.type not in ("audio", "subtitle", "video") or stream.codec_context is None:
-                plan.dropped.append(f"{what} cannot be copied")
-            elif isinstance(stream, VideoStream) and not stream.codec_context.width:
-                plan.dropped.append(f"{what} states no picture size and cannot be copied")
-            elif stream.codec_context.codec.canonical_name not in supported and name not in supported:
-                plan.dropped.append(f"{what} does not fit into {container.suffix} (a .mkv output may keep it)")
-            else:
-                plan.copied.append(stream.index)
-    return plan
 
 
 def decoding_times(pts: list[int], step: int) -> list[int]:
@@ -138,18 +97,30 @@ def assemble(
         ):
             video = _add_video(output, file, info, settings)
             others = _add_others(output, file, plan)
-            _copy_tags(output, file, keep, tags)
-            output.start_encoding()
-            shift = keep.start or Fraction(0)
-            streams = [_video_packets(segments, settings, video, shift)]
+            written.covers = _add_covers(output, source, plan)
+            _copy_tags(output, file, tags, plan)
+            title = video.metadata.get("title", "")
+            shaped = settings.aspect != 1 and container.muxer in ("matroska", "webm")
+            if shaped:
+                video.metadata["title"] = title + ROOM
+            if not keep.is_whole:
+                video.metadata.pop("timecode", None)  # it tells of the first frame
+            streams = [_video_packets(segments, settings, video, keep.start or Fraction(0))]
             if others:
-                streams.append(_other_packets(file, others, keep, shift))
-            for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
+                streams.append(_other_packets(file, source, others, keep, written, strict=container.muxer not in ("matroska", "webm")))
+            merged = heapq.merge(*streams, key=lambda item: item[0])
+            begin = list(islice(merged, _BEGINNING))
+            if plan.chapters:
+                output.set_chapters(_chapters_of(file, keep, _delay([packet for _, packet in begin], container)))
+            output.start_encoding()
+            for _, packet in chain(begin, merged):
                 if packet.stream_index == video.index and packet.pts is not None:
                     written.times.append(packet.pts * packet.time_base)
                 else:
                     written.count(packet)
                 output.mux(packet)
+        if shaped:
+            state_pixel_shape(target, settings.width, settings.height, settings.aspect, title)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{target}: cannot be written ({reason})", "check free space and permissions, or try a .mkv output") from error
@@ -157,7 +128,7 @@ def assemble(
 
 
 def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> dict[str, str]:
-    options = dict(container.options)
+    options = {} if plan.itunes else dict(container.options)
     if container.muxer in ("mp4", "mov"):
         # Start offsets are written in the movie's own clock, a millisecond by default; one that all streams share is exact.
         bases = [info.time_base, *(file.streams[i].time_base for i in plan.copied)]
@@ -206,12 +177,47 @@ def _stream_tags(stream: Stream) -> dict[str, str]:
     return tags
 
 
-def _copy_tags(output: OutputContainer, file: InputContainer, keep: TimeRange, tags: dict[str, str]) -> None:
+def _add_covers(output: OutputContainer, source: Path, plan: StreamPlan) -> int:
+    """Attach cover pictures as files, which is how Matroska keeps them. Returns how many."""
+    for index in plan.covers:
+        with open_input(source) as file:  # one of its own: reading moves on
+            stream = file.streams[index]
+            picture = next((p for p in file.demux(stream) if p.size), None)
+            if picture is not None and stream.codec_context is not None:
+                kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
+                name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
+                output.add_attachment(name, stream.metadata.get("mimetype") or f"image/{kind}", bytes(picture))
+    return len(plan.covers)
+
+
+def _copy_tags(output: OutputContainer, file: InputContainer, tags: dict[str, str], plan: StreamPlan) -> None:
     output.metadata.update({k: v for k, v in file.metadata.items() if k.lower() not in OWN_TAGS})
     output.metadata.update(tags)
-    chapters = file.chapters()
-    if chapters and keep.is_whole:
-        output.set_chapters(chapters)
+    if plan.itunes and tags:
+        output.metadata["encoding_tool"] = "; ".join(tags.values())  # iTunes has no tag of our own
+
+
+def _delay(packets: list[Packet[Any]], container: Container) -> Fraction:
+    """Seconds by which the muxer will move all streams: Matroska has no times before zero."""
+    if container.muxer not in ("matroska", "webm"):
+        return Fraction(0)
+    return max(Fraction(0), -min((p.pts * p.time_base for p in packets if p.pts is not None), default=Fraction(0)))
+
+
+def _chapters_of(file: InputContainer, keep: TimeRange, delay: Fraction) -> list[Chapter]:
+    """The chapters of the kept part, on the result's clock."""
+    found: list[Chapter] = []
+    for chapter in file.chapters():
+        base = chapter["time_base"] or Fraction(1, 1000)
+        begin, end = chapter["start"] * base, chapter["end"] * base
+        if keep.start is not None:
+            begin, end = max(begin, keep.start) - keep.start, end - keep.start
+        if keep.end is not None:
+            end = min(end, keep.end - (keep.start or 0))
+        if begin < end or keep.is_whole:
+            first, last = round((begin + delay) / base), round((end + delay) / base)
+            found.append({"id": chapter["id"], "start": first, "end": last, "time_base": base, "metadata": chapter["metadata"]})
+    return found
 
 
 def _video_packets(
@@ -242,8 +248,11 @@ def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Pack
 
 
 def _other_packets(
-    file: InputContainer, others: dict[int, Stream], keep: TimeRange, shift: Fraction
+    file: InputContainer, source: Path, others: dict[int, Stream], keep: TimeRange, written: Written, *, strict: bool
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
+    offsets = jump_offsets(source)
+    lines = {index: _Line(FollowingTimeline(offsets), strict=strict) for index in others}
+    shift = keep.start or Fraction(0)
     last = Fraction(-(10**9))
     packets = file.demux([file.streams[i] for i in others])
     while True:
@@ -253,11 +262,18 @@ def _other_packets(
             return  # a truncated source: what could be read has been copied, and the reader has said so
         if packet is None:
             return
-        time = packet.dts if packet.dts is not None else packet.pts
-        if time is None or packet.size == 0:
+        if packet.size == 0:
             continue
-        moment = time * packet.time_base
-        shown = (packet.pts if packet.pts is not None else time) * packet.time_base
+        if packet.stream.disposition & Disposition.attached_pic:
+            packet.pts = packet.dts = 0
+            packet.stream = others[packet.stream_index]
+            yield max(last, Fraction(0)), packet
+            continue
+        written.moved += lines[packet.stream_index].follow(packet)
+        shown, moment = (
+            (first if first is not None else second or 0) * packet.time_base
+            for first, second in ((packet.pts, packet.dts), (packet.dts, packet.pts))
+        )
         if not keep.holds(shown):
             continue
         ticks = round(shift / packet.time_base)
@@ -268,3 +284,29 @@ def _other_packets(
         # A heap merge needs rising keys; files are interleaved only roughly.
         last = max(last, moment - shift)
         yield last, packet
+
+
+class _Line:
+    """Sees to it that a stream's decoding times never fall, nor stand still where the muxer is `strict`."""
+
+    def __init__(self, timeline: FollowingTimeline, *, strict: bool) -> None:
+        self._timeline = timeline
+        self._least = int(strict)
+        self._last: int | None = None
+        self._end = 0
+
+    def follow(self, packet: Packet[Any]) -> bool:
+        """Mend a packet's times in place; whether they had to be moved."""
+        self._timeline.mend(packet)
+        moved = packet.pts is None and packet.dts is None
+        if moved:
+            packet.pts = packet.dts = self._end
+        if packet.dts is None:
+            return moved  # the first packets of Matroska's reordered streams; the muxer knows what to do
+        if self._last is not None and packet.dts < self._last + self._least:
+            packet.dts, moved = self._last + self._least, True
+            if packet.pts is not None:
+                packet.pts = max(packet.pts, packet.dts)
+        self._last = packet.dts
+        self._end = packet.dts + (packet.duration or 1)
+        return moved

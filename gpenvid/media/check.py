@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Disposition
 
 from gpenvid.errors import InputError
 from gpenvid.media.probe import open_input
@@ -26,14 +27,21 @@ class Written:
         times: presentation times of the pictures in seconds, in the order of decoding.
         packets: per stream index in the result, the number of packets copied.
         starts: per stream index, the presentation time in seconds of its first packet.
+        covers: cover pictures.
+        moved: packets of other streams whose times were missing or fell back, and were moved.
     """
 
     times: list[Fraction] = field(default_factory=list)
     packets: dict[int, int] = field(default_factory=dict)
     starts: dict[int, Fraction] = field(default_factory=dict)
+    covers: int = 0
+    moved: int = 0
 
     def count(self, packet: Packet[av.stream.Stream]) -> None:
         """Count a copied packet, before the muxer takes it."""
+        if packet.stream.disposition & Disposition.attached_pic:
+            self.covers += 1  # not by index: their place among the streams is the muxer's to choose
+            return
         index = packet.stream_index
         self.packets[index] = self.packets.get(index, 0) + 1
         time = packet.pts if packet.pts is not None else packet.dts
@@ -75,6 +83,8 @@ def _check(file: InputContainer, written: Written) -> None:
     shift = _shift(found.times, written.times)
     if any(abs(a - b - shift) > tick for a, b in zip(sorted(found.times), sorted(written.times), strict=True)):
         raise ValueError("the times of its pictures differ")
+    if found.covers < written.covers:
+        raise ValueError(f"{found.covers} cover pictures instead of {written.covers}")
     for index, packets in written.packets.items():
         if found.packets.get(index, 0) < packets:
             raise ValueError(f"stream {index} has {found.packets.get(index, 0)} packets instead of {packets}")

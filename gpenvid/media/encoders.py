@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
@@ -16,7 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError, UsageError
-from gpenvid.media.color import ColorSpec
+from gpenvid.media.color import LIMITED, ColorSpec
 from gpenvid.media.containers import Container, needs_global_header, supported_codecs
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import layout_of
@@ -30,6 +30,7 @@ CODECS = {
     "ffv1": "ffv1",
     "prores": "prores_ks",
     "dnxhr": "dnxhd",
+    "png": "png",
     "h264_nvenc": "h264_nvenc",
     "hevc_nvenc": "hevc_nvenc",
     "av1_nvenc": "av1_nvenc",
@@ -39,15 +40,17 @@ CODECS = {
 _ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264", "nvenc": "h264_nvenc"}
 _AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
 _STREAM_CODEC = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc", "libsvtav1": "av1", "libvpx-vp9": "vp9", "prores_ks": "prores"}
-_STREAM_CODEC |= {"dnxhd": "dnxhd", "ffv1": "ffv1", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
+_STREAM_CODEC |= {"dnxhd": "dnxhd", "ffv1": "ffv1", "png": "png", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
 _EVEN_SIZES = ("libx264", "libx265")
-_INTERLACED_ENCODERS = ("libx264", "prores_ks", "ffv1", "dnxhd")
+_INTERLACED_ENCODERS = ("libx264", "prores_ks", "ffv1")
+# They write alpha beside the packets (VP9) or refuse it when they open (x265).
+_NO_ALPHA = ("libvpx-vp9", "libx265")
 _DEFAULT_CRF = {"libx264": 16, "libx264rgb": 16, "libx265": 16, "libsvtav1": 20, "libvpx-vp9": 18}
 
 # Bits per pixel at the default quality. Grainy film measures 0.63 (x264) and 0.74 (x265), clean video far less; the others are
 # guesses. Lossless and mastering codecs: share of the samples' own bits; FFV1 measures 0.32 on that film and more on noise.
 _BITS_PER_PIXEL = {"libx264": 0.7, "libx264rgb": 1.4, "libx265": 0.8, "libsvtav1": 0.5, "libvpx-vp9": 0.5}
-_SHARE = {"ffv1": 0.5, "prores_ks": 0.25, "dnxhd": 0.25}
+_SHARE = {"ffv1": 0.5, "png": 0.6, "prores_ks": 0.25, "dnxhd": 0.25}
 
 
 @dataclass(frozen=True)
@@ -130,24 +133,35 @@ def choose_encoder(
     Raises:
         UsageError: unknown codec, or one that this container or this machine does not have.
     """
-    encoder = _named_encoder(request.codec) if request.codec else _default_encoder(info, container)
+    interlaced = info.field_order != "progressive" and not deinterlaced
+    encoder = _named_encoder(request.codec) if request.codec else _default_encoder(info, container, interlaced=interlaced)
     _check_container(encoder, container)
     warnings = []
-    pixel_format = info.layout.name
+    pixel_format, color = info.layout.name, info.color
     offered = offered_formats(encoder)
     if pixel_format not in offered:
         best, loss = find_best_pix_fmt_of_list(offered, pixel_format, info.layout.alpha)
         if best is None:
             raise UsageError(f"{encoder} cannot hold {pixel_format}", "choose --codec ffv1")
-        if loss & ~0x4:  # colour space changes between RGB orders are no loss
+        # Colour space changes between RGB orders are no loss.
+        if loss & ~0x4 or layout_of(best.name).model != info.layout.model:
             warnings.append(f"{encoder} cannot hold {pixel_format}; the picture is converted to {best.name} (--codec ffv1 keeps it)")
         pixel_format = best.name
+        held = layout_of(pixel_format)
+        if encoder == "png" and info.layout.model == "yuv":
+            raise UsageError(f"png cannot hold {info.layout.name}", "choose --codec ffv1, or an image sequence: -o frames_%05d.png")
+        if info.layout.model == "rgb" and held.model == "yuv":
+            # What the source states of RGB is no truth about these samples.
+            color = replace(color, matrix=1 if info.geometry.height >= 720 else 6, range=LIMITED)
+    if encoder == "dnxhd" and info.layout.model == "yuv" and color.resolved_matrix(info.geometry.height) not in (1, 9):
+        warnings.append("dnxhd always states BT.709 and the source is BT.601: players will show other colours (--codec prores keeps them)")
     if _halves_a_sample(info) and encoder in _EVEN_SIZES:
         pixel_format = pixel_format.replace("420", "444").replace("422", "444")
         warnings.append(f"{encoder} needs even sizes; chroma is stored at full size, as {pixel_format} (--codec ffv1 or vp9 keeps it)")
-    interlaced = info.field_order != "progressive" and not deinterlaced
     if interlaced and encoder not in _INTERLACED_ENCODERS:
         warnings.append(f"{encoder} cannot mark frames as interlaced (--codec h264 can; --deinterlace makes them progressive)")
+    if info.mastering and encoder != "libx265":
+        warnings.append(f"{encoder} cannot carry the HDR10 light levels of the source (--codec h265 does)")
     settings = EncoderSettings(
         encoder=encoder,
         pixel_format=pixel_format,
@@ -156,7 +170,7 @@ def choose_encoder(
         time_base=info.time_base,
         frame_rate=info.frame_rate,
         aspect=info.geometry.aspect,
-        color=info.color,
+        color=color,
         interlaced=interlaced and encoder in _INTERLACED_ENCODERS,
         bottom_first=info.field_order == "bottom first",
         global_header=needs_global_header(container.muxer),
@@ -180,15 +194,16 @@ def estimated_bytes(settings: EncoderSettings, frames: int) -> int:
 
 
 def offered_formats(encoder: str) -> list[str]:
-    """Names of the pixel formats an encoder takes.
+    """Names of the pixel formats an encoder takes, without those whose alpha would get lost.
 
     Raises:
         UsageError: if this FFmpeg has no such encoder.
     """
     try:
-        return [f.name for f in Codec(encoder, "w").video_formats or []]
+        names = [f.name for f in Codec(encoder, "w").video_formats or []]
     except UnknownCodecError as error:
         raise UsageError(f"this FFmpeg has no encoder {encoder}", "choose another --codec; `gpenvid doctor` lists them") from error
+    return [n for n in names if not (encoder in _NO_ALPHA and n.startswith(("yuva", "gbrap")))]
 
 
 def _named_encoder(name: str) -> str:
@@ -204,17 +219,21 @@ def _halves_a_sample(info: VideoInfo) -> bool:
     return bool(geometry.width % (1 << layout.shift_x) or geometry.height % (1 << layout.shift_y))
 
 
-def _default_encoder(info: VideoInfo, container: Container) -> str:
+def _default_encoder(info: VideoInfo, container: Container, *, interlaced: bool) -> str:
     layout = info.layout
     if container.muxer == "webm":
         # Not every build of libvpx has its deep formats; AV1 is WebM's other codec.
         return "libvpx-vp9" if layout.name in offered_formats("libvpx-vp9") else "libsvtav1"
     if layout.alpha or layout.bits > 12:
-        return "prores_ks" if container.muxer == "mov" else "ffv1"
+        if container.muxer == "mov":
+            return "prores_ks" if layout.model == "yuv" else "png"
+        return "ffv1"
     if _halves_a_sample(info) and layout.name in offered_formats("libvpx-vp9") and container_holds(container, "vp9"):
         return "libvpx-vp9"
     if layout.model == "rgb":
         return "libx264rgb" if layout.bits == 8 else "libx265"
+    if interlaced and layout.name in offered_formats("libx264"):
+        return "libx264"  # of the two, the one that can mark fields
     return "libx264" if layout.bits == 8 else "libx265"
 
 
@@ -247,12 +266,15 @@ def _options(encoder: str, pixel_format: str, request: EncoderRequest, info: Vid
     if encoder == "libx265":
         # Pool and frame threads change the bytes too.
         parameters += ["log-level=error", "pools=4", "frame-threads=2"]
+        parameters += info.mastering.x265_parameters() if info.mastering else []
     if encoder == "libsvtav1":
         options |= {"crf": f"{crf:g}", "preset": request.preset or "8"}
     if encoder == "libvpx-vp9":
         options |= {"crf": f"{crf:g}", "b": "0", "row-mt": "1", "deadline": "good", "cpu-used": request.preset or "4"}
     if encoder == "ffv1":
         options |= {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
+    if encoder == "png":
+        options["pred"] = "mixed"
     if encoder == "prores_ks":
         options["profile"] = request.preset or ("4444" if "444" in pixel_format else "hq")
     if encoder == "dnxhd":
@@ -287,7 +309,14 @@ def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterato
 
 
 def _converted(picture: av.VideoFrame, settings: EncoderSettings, frame: Frame) -> av.VideoFrame:
-    converted = picture.reformat(format=settings.pixel_format)
+    model = layout_of(settings.pixel_format).model
+    if frame.layout.model == "rgb" and model == "yuv":
+        # FFmpeg's scaler knows BT.709 as 1 and BT.601 as 5, and would take the latter whatever the encoder states.
+        colorspace = 1 if settings.color.matrix == 1 else 5
+        converted = picture.reformat(format=settings.pixel_format, dst_colorspace=colorspace, dst_color_range=LIMITED)
+        converted.colorspace, converted.color_range = settings.color.matrix, settings.color.range
+    else:
+        converted = picture.reformat(format=settings.pixel_format)
     converted.pts, converted.time_base, converted.duration = frame.pts, frame.time_base, frame.duration
     converted.pict_type = 0
     return converted

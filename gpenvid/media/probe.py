@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
+from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
+from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
-from gpenvid.media.color import FULL, ColorSpec
+from gpenvid.media.color import FULL, UNSPECIFIED, ColorSpec
+from gpenvid.media.hdr import Mastering, mastering_of
 from gpenvid.media.layout import PixelLayout, layout_of
 from gpenvid.media.orientation import DisplayGeometry, Orientation, unpack_display_matrix
 
@@ -43,6 +47,7 @@ class VideoInfo:
         duration: seconds, 0 where unknown.
         display_matrix: the nine numbers to copy, None where there are none.
         field_order: of the first frame.
+        mastering: HDR10's static metadata, None where there is none.
     """
 
     path: Path
@@ -59,6 +64,7 @@ class VideoInfo:
     duration: float
     display_matrix: tuple[int, ...] | None
     field_order: FieldOrder
+    mastering: Mastering | None = None
 
     @property
     def display_size(self) -> tuple[int, int]:
@@ -112,11 +118,38 @@ def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def _display_matrix(frame: VideoFrame) -> bytes | None:
-    # PyAV's stubs describe side data as a dictionary by name; it is one by type.
-    side_data: Any = frame.side_data
-    found = side_data.get(SideDataType.DISPLAYMATRIX)
-    return None if found is None else bytes(found)
+def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
+    """A decoder that sees the alpha of WebM's VP8 and VP9, which FFmpeg's own leaves out; None where there is none."""
+    name = stream.codec_context.name
+    if name not in ("vp8", "vp9") or stream.metadata.get("alpha_mode") != "1":
+        return None
+    try:
+        context = av.CodecContext.create({"vp8": "libvpx", "vp9": "libvpx-vp9"}[name], "r")
+    except UnknownCodecError as error:
+        raise InputError(
+            f"{stream.container.name}: its {name} video has alpha, which this FFmpeg cannot decode", "install PyAV from its own wheels"
+        ) from error
+    assert isinstance(context, VideoCodecContext)
+    return context
+
+
+def _field_order(picture: VideoFrame) -> FieldOrder:
+    """The field order of a frame. Decoders do not all say it of their stream, and PyAV not of a frame; a filter can ask."""
+    if not picture.interlaced_frame:
+        return "progressive"
+    graph = Graph()
+    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000))
+    chosen = graph.add("select", "eq(interlace_type,BOTTOMFIRST)")
+    sink = graph.add("buffersink")
+    source.link_to(chosen)
+    chosen.link_to(sink)
+    graph.configure()
+    graph.push(picture)
+    try:
+        graph.pull()
+    except (av.error.BlockingIOError, av.error.EOFError):
+        return "top first"
+    return "bottom first"
 
 
 def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
@@ -125,8 +158,10 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
     Raises:
         InputError: if the pixel format is not supported.
     """
-    side_data = _display_matrix(first)
-    matrix = unpack_display_matrix(side_data) if side_data else None
+    # PyAV's stubs describe side data as a dictionary by name; it is one by type.
+    side_data: Any = first.side_data
+    turned = side_data.get(SideDataType.DISPLAYMATRIX)
+    matrix = None if turned is None else unpack_display_matrix(bytes(turned))
     aspect = stream.sample_aspect_ratio or Fraction(1)
     geometry = DisplayGeometry(
         first.width,
@@ -136,13 +171,17 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
     )
     context = stream.codec_context
     full = first.format.name.startswith("yuvj") or first.color_range == FULL
-    color = ColorSpec(int(first.colorspace), int(context.color_primaries), int(context.color_trc), FULL if full else int(first.color_range))
-    order: FieldOrder = "progressive"
-    if first.interlaced_frame:
-        order = "bottom first" if context.field_order in (3, 5) else "top first"
+    # Only the stream says it in some files, only the frame in others.
+    primaries, transfer = (
+        int(on_frame) if on_stream == UNSPECIFIED else int(on_stream)
+        for on_stream, on_frame in ((context.color_primaries, first.color_primaries), (context.color_trc, first.color_trc))
+    )
+    color = ColorSpec(int(first.colorspace), primaries, transfer, FULL if full else int(first.color_range))
     time_base = stream.time_base or Fraction(1, 1000)
     duration = float(stream.duration * time_base) if stream.duration else (container.duration or 0) / av.time_base
     rate = stream.average_rate or stream.guessed_rate
+    if rate and rate * time_base >= 1:
+        rate = stream.guessed_rate or rate  # some demuxers (DV) count ticks for frames
     return VideoInfo(
         path=path,
         container=container.format.name,
@@ -157,5 +196,6 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         frame_count=stream.frames or round(duration * rate if rate else 0),
         duration=duration,
         display_matrix=matrix,
-        field_order=order,
+        field_order=_field_order(first),
+        mastering=mastering_of(side_data),
     )

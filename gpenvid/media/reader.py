@@ -14,7 +14,8 @@ from gpenvid.errors import InputError
 from gpenvid.media.deinterlace import Deinterlacer
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
-from gpenvid.media.probe import VideoInfo, describe, main_video_stream, open_input
+from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input
+from gpenvid.media.timeline import LeadingTimeline, may_jump
 
 
 @dataclass
@@ -27,7 +28,9 @@ class ReadFaults:
         guessed_times: frames whose pts was missing, repeated or went backwards; shown one tick or one frame later.
         resized: frames whose size differs from the first one's; scaled to it.
         truncated: the file ended in an error instead of its end.
-        missing: frames that the container's index promises and the file does not hold.
+        missing: packets that the container's index promises and the file does not hold.
+        jumps: times the file's clock starts over; the parts were joined.
+        packets: video packets read, for comparison.
     """
 
     undecodable: int = 0
@@ -36,6 +39,8 @@ class ReadFaults:
     resized: int = 0
     truncated: bool = False
     missing: int = 0
+    jumps: int = 0
+    packets: int = 0
 
     def sentences(self, path: Path) -> list[str]:
         """The faults as warnings for a person."""
@@ -45,6 +50,7 @@ class ReadFaults:
             (self.guessed_times, f"{path}: {self.guessed_times} frames had no usable timestamp and were given the next one"),
             (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
             (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
+            (self.jumps, f"{path}: the clock starts over {self.jumps} times; the parts were joined"),
             (self.missing, f"{path}: the file lacks {self.missing} frames that its index lists; it is cut off or damaged"),
         ]
         return [text for count, text in found if count]
@@ -85,7 +91,6 @@ class VideoReader:
             decoded = self._decode(container, stream, self.faults)
             if self.deinterlace:
                 decoded = Deinterlacer(stream).apply(decoded)
-            index = -1
             for index, picture in enumerate(decoded):
                 pts = picture.pts
                 if pts is not None and picture.time_base not in (None, info.time_base):
@@ -96,8 +101,8 @@ class VideoReader:
                 last = pts
                 self.faults.corrupt += picture.is_corrupt
                 yield self._frame(index, pts, picture)
-            # Edit lists hide a few frames on purpose; a cut file lacks many.
-            promised, found = stream.frames, index + 1
+            # Packets, because edit lists hide frames on purpose; and a little tolerance, because some indices count wrongly.
+            promised, found = stream.frames, self.faults.packets
             if promised - found > max(2, promised // 50):
                 self.faults.missing = promised - found
 
@@ -137,6 +142,8 @@ class VideoReader:
     @staticmethod
     def _decode(container: av.container.InputContainer, stream: av.VideoStream, faults: ReadFaults) -> Iterator[VideoFrame]:
         packets = container.demux(stream)
+        decoder = alpha_decoder(stream) or stream
+        timeline = LeadingTimeline() if may_jump(container) else None
         while True:
             try:
                 packet = next(packets, None)
@@ -144,8 +151,13 @@ class VideoReader:
                 # Damaged lengths make a demuxer ask for more memory than there is, too.
                 faults.truncated = True
                 packet = None
+            if packet is not None and packet.size:
+                faults.packets += 1
+                if timeline is not None:
+                    timeline.mend(packet)
+                    faults.jumps = len(timeline.offsets) - 1
             try:
-                yield from stream.decode(packet)
+                yield from decoder.decode(packet)
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:

@@ -1,0 +1,197 @@
+"""The part of an audit that is about everything beside the picture: streams, packets, tags, chapters, attachments."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.stream import AttachmentStream, Disposition, Stream
+from av.video.stream import VideoStream
+
+from gpenvid.media.containers import MATROSKA, Container, container_for_output
+from gpenvid.media.findings import Audit, Finding
+from gpenvid.media.payload import payload
+from gpenvid.media.probe import VideoInfo, is_attached_picture
+from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, lost_marks, plan_streams, transport_keeps
+from gpenvid.media.timeline import FollowingTimeline, jump_offsets
+
+_CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
+
+_ROUGH = 3
+"""Packets that may have to move where two parts of a source, each with a clock of its own, overlap by a moment."""
+
+
+@dataclass(frozen=True)
+class _Packets:
+    digest: str
+    content: str
+    count: int
+    times: list[Fraction]
+
+
+def compare_streams(result: Audit, old: InputContainer, new: InputContainer, before: VideoInfo, after: VideoInfo, shift: Fraction) -> None:
+    """Compare all that two files hold beside the pictures of their main video streams.
+
+    Args:
+        shift: seconds by which the result's pictures are later than the source's.
+    """
+    container = container_for_output(result.output) if result.output.suffix else MATROSKA
+    plan = plan_streams(result.source, before, container)
+    for sentence in (*plan.dropped, *plan.notes):
+        result.note("stream", sentence)
+    wanted = [old.streams[i] for i in plan.copied if not _is_cover(old.streams[i])]
+    kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not _is_cover(s)]
+    kept = [s for s in kept if not isinstance(s, AttachmentStream)]
+    result.compare("copied streams", [_kind(s) for s in wanted], [_kind(s) for s in kept])
+    main, copy = old.streams[before.stream_index], new.streams[after.stream_index]
+    _compare_marks(result, "video", main, copy, container)
+    _compare_tags(result, "video tag", main.metadata, copy.metadata, OWN_STREAM_TAGS, container)
+    covers = [_cover_digests(result.source, old), _cover_digests(result.output, new)]
+    # After the covers: reading one stream of a file takes the others' packets away.
+    if len(wanted) == len(kept):
+        offsets = jump_offsets(result.source)
+        first, second = _packets_by_stream(old, wanted, offsets), _packets_by_stream(new, kept, [Fraction(0)])
+        for a, b in zip(wanted, kept, strict=True):
+            name = f"stream {a.index} ({_kind(a)})"
+            _compare_packets(result, name, first[a.index], second[b.index], shift, b.time_base or Fraction(1, 1000), len(offsets) - 1)
+            _compare_marks(result, name, a, b, container)
+            _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, container)
+    if any(covers) and not any("cover" in sentence for sentence in plan.dropped):
+        result.compare("cover pictures", *covers)
+    files = [_attachments(old), _attachments(new)]
+    if plan.attachments or files[1]:
+        result.compare("attachments", *files)
+    _compare_chapters(result, old, new, shift, kept=plan.chapters)
+    _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS, container)
+
+
+def _is_cover(stream: Stream) -> bool:
+    return isinstance(stream, VideoStream) and is_attached_picture(stream)
+
+
+def _cover_digests(path: object, container: InputContainer) -> list[str]:
+    digests = []
+    for stream in container.streams.video:
+        if _is_cover(stream):
+            with av.open(str(path)) as file:
+                picture = next((p for p in file.demux(file.streams[stream.index]) if p.size), None)
+                digests.append(hashlib.sha256(bytes(picture) if picture else b"").hexdigest()[:16])
+    return digests
+
+
+def _attachments(container: InputContainer) -> list[tuple[str | None, str]]:
+    files = [s for s in container.streams if isinstance(s, AttachmentStream)]
+    return [(s.metadata.get("filename"), hashlib.sha256(s.data).hexdigest()[:16]) for s in files]
+
+
+def _packets_by_stream(container: InputContainer, streams: Iterable[Stream], offsets: list[Fraction]) -> dict[int, _Packets]:
+    chosen = list(streams)
+    hashes = {s.index: (hashlib.sha256(), hashlib.sha256()) for s in chosen}
+    counts = {s.index: 0 for s in chosen}
+    times: dict[int, list[Fraction]] = {s.index: [] for s in chosen}
+    codecs = {s.index: s.codec_context.codec.canonical_name if s.codec_context else "" for s in chosen}
+    lines = {s.index: FollowingTimeline(offsets) for s in chosen}
+    if chosen:
+        try:
+            for packet in container.demux(chosen):
+                if packet.size:
+                    index, data = packet.stream_index, bytes(packet)
+                    counts[index] += 1
+                    hashes[index][0].update(data)
+                    hashes[index][1].update(payload(codecs[index], data))
+                    lines[index].mend(packet)
+                    if packet.pts is not None:
+                        times[index].append(packet.pts * packet.time_base)
+        except (av.error.FFmpegError, OSError):
+            pass  # a truncated source: compared as far as it goes, and noted with its video
+    return {i: _Packets(a.hexdigest()[:16], b.hexdigest()[:16], counts[i], times[i]) for i, (a, b) in hashes.items()}
+
+
+def _kind(stream: Stream) -> str:
+    return f"{stream.type} {stream.codec_context.codec.canonical_name if stream.codec_context else '?'}"
+
+
+def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets, shift: Fraction, tick: Fraction, joints: int) -> None:
+    if before.digest != after.digest and (before.count, before.content) == (after.count, after.content):
+        result.note(f"{name} packets", f"all {before.count} hold the same, framed as the container needs it")
+    else:
+        result.compare(f"{name} packets", (before.count, before.digest), (after.count, after.digest))
+    if len(before.times) == len(after.times) and before.times:
+        differences = [abs(b + shift - a) for b, a in zip(before.times, after.times, strict=True)]
+        # Both this stream and the picture it is measured against are rounded to the result's clock.
+        late = sum(d > 2 * tick for d in differences)
+        detail = f"largest difference {float(max(differences)) * 1e3:.3f} ms"
+        if 0 < late <= _ROUGH * joints:
+            result.note(f"{name} times", f"{detail}, in {late} packets where the parts of the source were joined")
+        else:
+            result.findings.append(Finding(f"{name} times", "differs" if late else "same", detail))
+        offset = before.times[0] + shift - after.times[0]
+        result.findings.append(
+            Finding(
+                f"{name} against the picture", "same" if abs(offset) <= 2 * tick else "differs", f"moved by {float(-offset) * 1e3:.3f} ms"
+            )
+        )
+
+
+def _compare_marks(result: Audit, what: str, old: Stream, new: Stream, container: Container) -> None:
+    wanted, found = int(old.disposition), int(new.disposition)
+    lost, gained = wanted & ~found, found & ~wanted
+    forced = int(Disposition.default)  # every container marks, or does not, the first of its kind
+    forced |= sum(int(Disposition[name]) for name in lost_marks(old, container))
+    # MP4 has one word for subtitles for the deaf and for captions.
+    if (lost or gained) and not lost & ~forced and not gained & ~(int(Disposition.default) | int(Disposition.captions)):
+        result.note(f"{what} disposition", f"{_marks(wanted)} became {_marks(found)}: the container has no other words")
+    else:
+        result.compare(f"{what} disposition", _marks(wanted), _marks(found))
+
+
+def _marks(disposition: int) -> str:
+    return ", ".join(str(flag.name) for flag in Disposition if disposition & int(flag)) or "none"
+
+
+def _compare_chapters(result: Audit, old: InputContainer, new: InputContainer, shift: Fraction, *, kept: bool) -> None:
+    def listed(container: InputContainer, move: Fraction) -> list[tuple[int, int, str]]:
+        found = []
+        for chapter in container.chapters():
+            base = chapter["time_base"] or Fraction(1, 1000)
+            start, end = (round((chapter[edge] * base + move) * 1000) for edge in ("start", "end"))
+            found.append((start, end, chapter["metadata"].get("title", "")))
+        return found
+
+    if not kept:
+        return  # said already, or there are none
+    before, after = listed(old, shift), listed(new, Fraction(0))
+    close = [(a[2], abs(a[0] - b[0]) <= 1, abs(a[1] - b[1]) <= 1) for a, b in zip(before, after, strict=False)]
+    if len(before) == len(after) and close == [(b[2], True, True) for b in after]:
+        after = before  # both are rounded to milliseconds
+    result.compare("chapters (ms)", before, after)
+
+
+def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, str], own: set[str], container: Container) -> None:
+    found = {k.lower(): v for k, v in new.items()}
+    found.setdefault("title", found.get("name", ""))  # how FFmpeg reads the title of a track of MP4 and QuickTime
+    wanted = {k.lower(): v for k, v in old.items() if k.lower().split("-")[0] not in own}
+    for key, value in wanted.items():
+        if _same_tag(key, value, found.get(key, "")):
+            continue
+        if key in _CONTAINERS_OWN or not value.strip():
+            result.note(f"{what} {key}", f"{value[:60]!r} became {found.get(key, '')[:60]!r}: the container writes its own")
+        elif container.muxer == "mpegts" and not transport_keeps(key):
+            result.note(f"{what} {key}", f"{value[:60]!r} is lost: {container.suffix} has no place for it")
+        else:
+            result.compare(f"{what} {key}", value[:80], found.get(key, "")[:80])
+
+
+def _same_tag(key: str, wanted: str, found: str) -> bool:
+    if key == "creation_time":  # written as a number in some containers, as text in others
+        return wanted[:19].replace(" ", "T") == found[:19].replace(" ", "T")
+    if key.startswith("location"):  # coordinates, written with more or fewer digits
+        return re.sub(r"(\.\d*?)0+(?=\D)", r"\1", wanted) == re.sub(r"(\.\d*?)0+(?=\D)", r"\1", found)
+    if key == "language":
+        return wanted == found or {wanted, found} <= {"und", ""}
+    return wanted == found

@@ -1,0 +1,170 @@
+"""Which streams of a source the result can hold, and what is to be said about the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from av.container import InputContainer
+from av.stream import AttachmentStream, Disposition, Stream
+from av.video.stream import VideoStream
+
+from gpenvid.media.containers import MATROSKA, Container, supported_codecs
+from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
+
+# Written by the muxer itself, or about the file's own bytes.
+OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+OWN_STREAM_TAGS = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps", "_statistics_writing_app", "_statistics_tags"}
+OWN_STREAM_TAGS |= {"_statistics_writing_date_utc"}
+
+# What QuickTime keeps of a stream's marks, and transport streams too; Matroska and MP4 keep nearly all.
+_KEPT_MARKS = {"mov": Disposition.default | Disposition.attached_pic, "mpegts": Disposition.hearing_impaired | Disposition.visual_impaired}
+_TRANSPORT_TAGS = {"service_name", "service_provider", "language", "restored_by"}
+_TECHNICAL_TAGS = {"handler_name", "vendor_id", "creation_time", "id3v2_priv.com.apple.streaming.transportstreamtimestamp"}
+
+# The tags FFmpeg writes as iTunes does.
+ITUNES_TAGS = frozenset((
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics", "description",
+    "synopsis", "show", "episode_id", "network", "keywords", "episode_sort", "season_number", "media_type", "hd_video", "gapless_playback",
+    "compilation", "track", "disc", "tmpo", "creation_time", "timecode",
+))  # fmt: skip
+
+
+@dataclass
+class StreamPlan:
+    """Which streams of the source go where.
+
+    Attributes:
+        copied: indices of streams copied as packets.
+        attachments: indices of attached files.
+        covers: indices of cover pictures that become attachments, which is how Matroska keeps them.
+        dropped: sentences about what cannot be kept.
+        notes: sentences about choices that lose nothing.
+        chapters: whether the source has any and the container holds them.
+        itunes: whether tags are written as iTunes does, without which FFmpeg writes no cover into MP4.
+    """
+
+    copied: list[int] = field(default_factory=list)
+    attachments: list[int] = field(default_factory=list)
+    covers: list[int] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    chapters: bool = False
+    itunes: bool = False
+
+
+def plan_streams(source: Path, info: VideoInfo, container: Container) -> StreamPlan:
+    """Decide which streams the container can hold, without writing anything."""
+    plan = StreamPlan()
+    with open_input(source) as file:
+        for stream in file.streams:
+            if stream.index != info.stream_index:
+                _place(stream, file, container, plan)
+        _say_which_video(file, info, plan)
+        _place_chapters_and_tags(file, info, container, plan)
+    return plan
+
+
+def holds_chapters(container: Container) -> bool:
+    """Whether chapters can be written; transport streams have none."""
+    return container.muxer != "mpegts"
+
+
+def lost_marks(stream: Stream, container: Container) -> list[str]:
+    """Names of a stream's dispositions that the container has no place for."""
+    kept = _KEPT_MARKS.get(container.muxer)
+    if kept is None:
+        return []
+    # Players take the first stream of a kind for the default one where nothing is marked.
+    lost = Disposition(int(stream.disposition)) & ~(kept | Disposition.default)
+    return [str(flag.name) for flag in Disposition if flag & lost]
+
+
+def _place(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
+    codec = stream.codec_context
+    name = codec.name if codec else stream.type
+    what = f"stream {stream.index} ({stream.type}, {name})"
+    if isinstance(stream, AttachmentStream):
+        if container.muxer == "matroska":
+            plan.attachments.append(stream.index)
+        else:
+            plan.dropped.append(f"{what} does not fit into {container.suffix} (a .mkv output keeps it)")
+    elif stream.type == "data":
+        _place_data(stream, file, container, plan)
+    elif stream.type not in ("audio", "subtitle", "video") or codec is None:
+        plan.dropped.append(f"{what} cannot be copied")
+    elif isinstance(stream, VideoStream) and is_attached_picture(stream) and container.muxer in ("matroska", "mov", "mpegts"):
+        if container.muxer == "matroska":
+            plan.covers.append(stream.index)
+        else:
+            plan.dropped.append(f"{what}: a cover picture does not fit into {container.suffix} (a .mkv or .mp4 output keeps it)")
+    elif isinstance(stream, VideoStream) and not stream.codec_context.width:
+        what += ", a cover picture," if is_attached_picture(stream) else ""
+        plan.dropped.append(f"{what} states no picture size and cannot be copied")
+    elif not _takes(container, codec.codec.canonical_name, name):
+        plan.dropped.append(f"{what} does not fit into {container.suffix} ({_who_takes(codec.codec.canonical_name, name, container)})")
+    else:
+        plan.copied.append(stream.index)
+        plan.itunes |= container.muxer == "mp4" and isinstance(stream, VideoStream) and is_attached_picture(stream)
+        marks = lost_marks(stream, container)
+        if marks:
+            plan.dropped.append(f"{what}: the mark {', '.join(marks)} does not fit into {container.suffix} (a .mkv output keeps it)")
+
+
+def _place_data(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
+    timecode = stream.metadata.get("timecode")
+    if "mov" in file.format.name and file.chapters() and stream.frames == len(file.chapters()) and not timecode:
+        return  # QuickTime's chapter track: chapters are written as chapters
+    if timecode and container.muxer in ("mp4", "mov"):
+        return  # written anew from the video stream's tag
+    if timecode and container.muxer != "mpegts":
+        plan.notes.append(f"stream {stream.index} (timecode {timecode}) is kept as a tag; {container.suffix} has no timecode tracks")
+        return
+    told = stream.metadata.get("handler_name") or stream.metadata.get("title")
+    plan.dropped.append(f"stream {stream.index} (data{f', {told}' if told else ''}) cannot be copied")
+
+
+def _takes(container: Container, canonical: str, name: str) -> bool:
+    supported = supported_codecs(container.muxer)
+    return canonical in supported or name in supported
+
+
+def _who_takes(canonical: str, name: str, container: Container) -> str:
+    for other in (MATROSKA, Container("mp4", ".mp4"), Container("mov", ".mov")):
+        if other.muxer != container.muxer and _takes(other, canonical, name):
+            return f"a {other.suffix} output keeps it"
+    return "no container that gpenvid writes does"
+
+
+def _say_which_video(file: InputContainer, info: VideoInfo, plan: StreamPlan) -> None:
+    videos = [s for s in file.streams.video if not is_attached_picture(s)]
+    if len(videos) < 2:
+        return
+    told = {s.index: f"{s.index} ({s.codec_context.name}, {s.codec_context.width}x{s.codec_context.height})" for s in videos}
+    others = ", ".join(text for index, text in told.items() if index in plan.copied)
+    copied = f"; copied as it is: {others}" if others else ""
+    plan.notes.append(f"{info.path.name} has {len(videos)} video streams: restored is stream {told[info.stream_index]}{copied}")
+
+
+def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> None:
+    plan.chapters = bool(file.chapters()) and holds_chapters(container)
+    if file.chapters() and not plan.chapters:
+        plan.dropped.append(f"chapters do not fit into {container.suffix} (a .mkv output keeps them)")
+    if plan.itunes:
+        lost = sorted(k.lower() for k in file.metadata if k.lower() not in ITUNES_TAGS | OWN_TAGS)
+        if lost:
+            plan.dropped.append(
+                f"beside a cover picture these tags do not fit into {container.suffix}: {', '.join(lost)} (.mkv keeps them)"
+            )
+    if container.muxer != "mpegts" or "mpegts" in file.format.name:
+        return
+    kept = [file.streams[i] for i in (info.stream_index, *plan.copied)]
+    tags = {k.lower() for tags in (file.metadata, *(s.metadata for s in kept)) for k in tags}
+    lost = sorted(t for t in tags if not transport_keeps(t))
+    if lost:
+        plan.dropped.append(f"tags do not fit into {container.suffix}: {', '.join(lost)} (a .mkv output keeps them)")
+
+
+def transport_keeps(tag: str) -> bool:
+    """Whether a tag, by its lower-case name, survives in a transport stream, or says nothing that could be missed."""
+    return tag in _TRANSPORT_TAGS | OWN_TAGS | _TECHNICAL_TAGS or tag.split("-")[0] in OWN_STREAM_TAGS
