@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpenvid import __version__
+from gpenvid.cli_server import register as register_servers
 from gpenvid.errors import ExitCode, GpenvidError, StoppedError, UsageError
 from gpenvid.settings import RestoreSettings
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List, get and check model weights.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+register_servers(app)
 
 _DEFAULTS = RestoreSettings()
 

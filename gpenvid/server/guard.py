@@ -5,6 +5,7 @@ Pure ASGI, so that it wraps any app and costs nothing to import.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -101,6 +102,7 @@ class Guard:
             return
         refusal = self._refusal(scope)
         if refusal is not None:
+            await drain(scope, receive)
             await _answer(self._secured(send), *refusal)
             return
         if scope["method"] == "GET" and (headers := self._login(scope)) is not None:
@@ -206,6 +208,28 @@ _HEADERS = (
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
     (b"cache-control", b"no-store"),
 )
+
+
+_DRAIN_BYTES, _DRAIN_SECONDS = 2**20, 5.0
+
+
+async def drain(scope: Scope, receive: Receive) -> None:
+    """Read what is left of a request before it is refused, a little of it at most.
+
+    A connection that is closed while the client still sends is reset, and the client does not see why it was refused.
+    """
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return  # the client waits to be told before it sends
+    size = 0
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while size < _DRAIN_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 def error_body(code: str, message: str, remedy: str = "") -> dict[str, dict[str, str]]:

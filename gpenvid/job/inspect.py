@@ -1,0 +1,87 @@
+"""Looking at a file from a stranger before a job is made of it. Loads neither networks nor torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gpenvid.errors import InputError
+from gpenvid.media.containers import container_for_source
+from gpenvid.media.encoders import EncoderRequest, choose_encoder
+from gpenvid.media.reader import VideoReader
+from gpenvid.media.stills import read_still
+from gpenvid.media.untrusted import check_pixels, check_video, still_suffix
+from gpenvid.settings import RestoreSettings
+
+_VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".avi", ".mpg", ".mxf", ".wmv", ".flv", ".ogv", ".wtv")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file is, by its content.
+
+    Attributes:
+        kind: a video or a still picture.
+        suffix: the extension it should have, so that it is taken for what it is.
+        result_suffix: extension of what will be made of it.
+        width, height: in pixels, as stored.
+        frames: estimate of the container, 0 where unknown.
+        duration: seconds, 0 where unknown.
+        warnings: what the result will not keep.
+    """
+
+    kind: Literal["video", "still"]
+    suffix: str
+    result_suffix: str
+    width: int
+    height: int
+    frames: int = 1
+    duration: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+def picture_suffix(path: Path) -> str | None:
+    """The extension that fits a picture file's content, None where it is no still picture.
+
+    Raises:
+        InputError: it cannot be read, or is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "check the file") from error
+    if not head:
+        raise InputError(f"{path}: the file is empty", "check the file")
+    return still_suffix(head)
+
+
+def inspect_file(path: Path, settings: RestoreSettings, *, name: str = "", max_pixels: int) -> Facts:
+    """Decode the beginning of a file and settle what a job with these settings would write.
+
+    Args:
+        name: what its owner calls it; only decides between containers of the same kind, such as `.mp4` and `.m4v`.
+        max_pixels: frames larger than that are refused.
+
+    Raises:
+        InputError: it is empty, too large, damaged from the start, no picture or video, or refers to other files.
+        UsageError: the settings do not fit it.
+    """
+    suffix = picture_suffix(path)
+    if suffix is not None:
+        frame, _ = read_still(path)
+        check_pixels(path, frame.width, frame.height, max_pixels)
+        return Facts("still", suffix, suffix, frame.width, frame.height)
+    check_video(path, max_pixels)
+    info = VideoReader(path, deinterlace=settings.deinterlace).info
+    check_pixels(path, info.geometry.width, info.geometry.height, max_pixels)
+    hint = Path(name).suffix.lower()
+    suffix = hint if hint in _VIDEO_SUFFIXES else ".video"
+    container, reason = container_for_source(path.with_suffix(suffix), info.container)
+    encoder, lost = choose_encoder(
+        EncoderRequest(settings.codec, settings.crf, settings.preset), info, container, deinterlaced=settings.deinterlace
+    )
+    encoder.open()
+    warnings = (*([reason] if reason else []), *lost)
+    return Facts("video", suffix, container.suffix, info.geometry.width, info.geometry.height, info.frame_count, info.duration, warnings)

@@ -1,0 +1,63 @@
+"""Telling what a file from a stranger is, by its content and before anything else opens it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+
+from gpenvid.errors import InputError
+from gpenvid.media.probe import OPEN_TIMEOUT, main_video_stream
+
+# Demuxers that read one file. Playlists (HLS, DASH, concat, SDP) are not among them: they make FFmpeg open other files and addresses.
+_DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg,wtv,ivf,yuv4mpegpipe,nut,h264,hevc,obu,av1,dv,m4v,rm,gxf,vc1,swf,apng"
+
+_STILLS = (
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"II*\0", ".tif"),
+    (b"MM\0*", ".tif"),
+    (b"BM", ".bmp"),
+    (b"P2", ".pgm"),
+    (b"P5", ".pgm"),
+    (b"P3", ".ppm"),
+    (b"P6", ".ppm"),
+    (b"\0\0\0\x0cjP  ", ".jp2"),
+)
+
+
+def still_suffix(head: bytes) -> str | None:
+    """The extension that fits a picture file, from its first 12 bytes or more; None for what is no still picture."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for magic, suffix in _STILLS if head.startswith(magic)), None)
+
+
+def check_video(path: Path, max_pixels: int) -> str:
+    """Make sure that a file is a video of a kind that refers to no other file, and that its frames are not too large.
+
+    Returns:
+        FFmpeg's demuxer name.
+
+    Raises:
+        InputError: it is not, or not one frame decodes.
+    """
+    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
+    try:
+        with av.open(str(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace", options=options) as container:
+            stream = main_video_stream(container, path)
+            # What the header claims, before a decoder makes room for it.
+            check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
+            return container.format.name
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not a video or picture of a known kind", "send a video file or a picture") from error
+
+
+def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
+    """Make sure that a frame is not too large.
+
+    Raises:
+        InputError: it is.
+    """
+    if width * height > max_pixels:
+        raise InputError(f"{path}: {width} x {height} is more than {max_pixels} pixels", "send a smaller picture")

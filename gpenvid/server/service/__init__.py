@@ -1,0 +1,1 @@
+"""The service: restorations over HTTP, with a queue that survives restarts."""

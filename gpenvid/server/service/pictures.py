@@ -1,0 +1,119 @@
+"""Single pictures, answered at once by a process that keeps its models open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpenvid.errors import UsageError
+from gpenvid.server.service.files import TYPES
+from gpenvid.server.service.problems import Problem, without_paths
+from gpenvid.server.service.process import Child
+from gpenvid.server.service.settings import ServiceSettings
+from gpenvid.server.service.store import QueueFull
+
+_PICTURES_PER_PROCESS = 500  # a fresh process now and then keeps memory flat, whatever libraries do
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored picture: its file, and how many faces were restored and left alone."""
+
+    path: Path
+    faces: int
+    skipped: int
+
+
+class Pictures:
+    """One picture at a time, beside the job that may be running.
+
+    Args:
+        settings: of the service.
+
+    Attributes:
+        waiting: requests that wait or are being answered.
+        restored: pictures restored so far.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._child: Child | None = None
+        self._done = 0
+        self.waiting = 0
+        self.restored = 0
+        self._turn = asyncio.Lock()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place among those that wait.
+
+        Raises:
+            QueueFull: there is none.
+        """
+        if self.waiting >= self._settings.pictures:
+            raise QueueFull
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+    def check(self) -> None:
+        """Make sure that all models open.
+
+        Raises:
+            UsageError: one does not.
+        """
+        settings = self._settings
+        task = {"models": settings.models, "detector": settings.detector, "device": settings.device}
+        last = self._ask(do="check", **task, dtype=settings.dtype, batch=settings.batch)
+        if last is None or last["event"] != "done":
+            raise UsageError(last["message"] if last else "the models cannot be opened", last["remedy"] if last else "run `gpenvid doctor`")
+
+    async def restore(self, source: Path, name: str, settings: dict[str, Any]) -> Restored:
+        """Restore a picture; the result lies beside it.
+
+        Args:
+            name: what the client calls it.
+            settings: of the restoration, as JSON.
+
+        Raises:
+            Problem: 415 no picture, 422 it cannot be restored.
+        """
+        async with self._turn:
+            last = await asyncio.to_thread(self._timed, do="picture", source=str(source), settings=settings)
+        if last is None:
+            raise Problem(422, "crashed", f"the picture took longer than {self._settings.picture_seconds:g} s or more memory than there is")
+        if last["event"] == "done":
+            self.restored += 1
+            return Restored(source.with_name(last["result"]), last["faces"], sum(last["skipped"].values()))
+        known = {f"{source}{suffix}": name for suffix in ("", *TYPES)}
+        status = 415 if last["kind"] == "input" else 422
+        raise Problem(status, last["kind"], without_paths(last["message"], known), without_paths(last["remedy"], known))
+
+    def close(self) -> None:
+        """End the process."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _timed(self, **task: object) -> dict[str, Any] | None:
+        if self._done >= _PICTURES_PER_PROCESS:
+            self.close()
+            self._done = 0
+        self._done += 1
+        return self._ask(**task)
+
+    def _ask(self, **task: object) -> dict[str, Any] | None:
+        if self._child is None or not self._child.alive:
+            self.close()
+            self._child = Child(self._settings.max_pixels)
+        limit = self._child.kill_after(self._settings.picture_seconds)
+        self._child.send(**task)
+        *_, last = (None, *self._child.messages())
+        limit.cancel()
+        return last

@@ -1,0 +1,127 @@
+"""Errors as answers: one JSON shape, no paths, no traces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from gpenvid.errors import GpenvidError, InputError, UsageError
+from gpenvid.server.guard import error_body
+
+_PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])*([^\s/\\:'\"]*)")
+
+
+class ProblemDetail(BaseModel):
+    """What is wrong."""
+
+    code: str = Field(description="Short and stable, for programs.")
+    message: str = Field(description="One sentence for people.")
+    remedy: str = Field("", description="What to do about it, where that is known.")
+
+
+class ProblemBody(BaseModel):
+    """The body of every error."""
+
+    error: ProblemDetail
+
+
+class Problem(Exception):  # noqa: N818 - an answer, not a failure of the server
+    """An answer other than success.
+
+    Args:
+        status: HTTP status.
+        code: short and stable.
+        message: one sentence that names no path of the server.
+        remedy: what the client can do.
+        headers: further headers.
+    """
+
+    def __init__(self, status: int, code: str, message: str, remedy: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.remedy, self.headers = status, code, message, remedy, dict(headers or {})
+
+    def answer(self) -> JSONResponse:
+        """The answer."""
+        return JSONResponse(error_body(self.code, self.message, self.remedy), self.status, self.headers)
+
+
+def problem_of(error: GpenvidError, names: Mapping[str, str]) -> Problem:
+    """An expected error as an answer; it is the client's, for the server checks its own settings when it starts."""
+    status, code = {UsageError: (422, "settings"), InputError: (422, "input")}.get(type(error), (422, "failed"))
+    return Problem(status, code, without_paths(error.message, names), without_paths(error.remedy, names))
+
+
+def without_paths(text: str, names: Mapping[str, str]) -> str:
+    """A sentence for clients: known paths by the names clients know, all others by their last part.
+
+    Args:
+        names: path to name.
+    """
+    for path in sorted(names, key=len, reverse=True):
+        text = text.replace(path, names[path])
+    return _PATH.sub(r"\1", text)
+
+
+_EXAMPLES = {
+    400: ("malformed", "the body is no multipart form", ""),
+    401: ("token", "a token is needed: send it as `Authorization: Bearer TOKEN`", ""),
+    403: ("origin", "requests from other sites are refused", ""),
+    404: ("not_found", "no such job", ""),
+    408: ("slow", "the upload stood still for a minute", "send it again"),
+    409: ("state", "the job is done", ""),
+    413: ("too_large", "more than 4000000000 bytes", "send a smaller file, or a path under the media root"),
+    415: ("media_type", "send multipart/form-data or application/json", ""),
+    416: ("range", "the result has 1200 bytes", ""),
+    422: ("input", "clip.mp4: not a video or picture of a known kind", "send a video file or a picture"),
+    429: ("busy", "the queue is full", "try again later"),
+    503: ("stopping", "the server is stopping", "try again later"),
+    507: ("space", "the server's disk is full", "try again later"),
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of an operation, for the OpenAPI document; those of the guard are always among them."""
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({401, 403, *statuses}):
+        code, message, remedy = _EXAMPLES[status]
+        content = {"application/json": {"example": error_body(code, message, remedy)}}
+        answers[status] = {"model": ProblemBody, "description": HTTPStatus(status).phrase, "content": content}
+        if status == 429:
+            answers[status]["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return answers
+
+
+def busy() -> Problem:
+    """The answer when there is no place in a queue."""
+    return Problem(429, "busy", "the queue is full", "try again later", {"Retry-After": "30"})
+
+
+def explain(error: RequestValidationError | ValidationError) -> str:
+    """What is wrong with a request, without repeating what was sent."""
+    places = [[str(p) for p in e["loc"] if p not in ("body", "query", "path")] for e in error.errors()]
+    return "; ".join(f"{'.'.join(place) or 'body'}: {e['msg']}" for place, e in zip(places[:5], error.errors(), strict=False))
+
+
+def install(app: FastAPI) -> None:
+    """Make an app answer all its errors in the one shape."""
+
+    @app.exception_handler(Problem)
+    async def _problem(_request: Request, problem: Problem) -> JSONResponse:
+        return problem.answer()
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return Problem(422, "invalid", explain(error)).answer()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method"}.get(error.status_code, "http")
+        return Problem(error.status_code, code, HTTPStatus(error.status_code).phrase.lower(), headers=error.headers).answer()

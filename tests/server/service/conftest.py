@@ -1,0 +1,40 @@
+"""Services with the tiny model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from serving import SAMPLES, Served
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Served]:
+    """A service that all tests of a file share."""
+    server = Served(tmp_path_factory.mktemp("service"), tiny_model, "--queue", "4", "--max-upload", "3", "--max-picture", "2")
+    yield server
+    assert server.end() == 0
+    assert "Traceback" not in server.text, server.text
+
+
+@pytest.fixture
+def serve(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[..., Served]]:
+    """Start services in a folder of the test's own."""
+    servers: list[Served] = []
+
+    def start(*options: str, headers: dict[str, str] | None = None) -> Served:
+        servers.append(Served(tmp_path, tiny_model, *options, headers=headers))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A copy of a sample clip."""
+    return Path(shutil.copy2(SAMPLES / "interview.mp4", tmp_path / "interview.mp4"))
