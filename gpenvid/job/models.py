@@ -15,12 +15,13 @@ from gpenvid.faces.embedding import FaceEmbedder
 from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import retinaface_from_state_dict
 from gpenvid.job.progress import Progress
-from gpenvid.restore.cards import BUILT_IN_DETECTOR, ModelCard, find_card
+from gpenvid.restore.cards import BUILT_IN_DETECTOR, Kind, ModelCard, find_card
 from gpenvid.restore.restorer import Restorer, choose_device, load_restorer
 from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
 from gpenvid.settings import RestoreSettings
 
 DETECTORS = ("auto", "builtin", "retinaface-mobilenet", "retinaface-resnet50")
+_WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def fetch(card: ModelCard, progress: Progress) -> Path:
@@ -38,6 +39,20 @@ def fetch(card: ModelCard, progress: Progress) -> Path:
             progress.note(f"{card.file}: {10 * tenth}% of {total / 1e6:.0f} MB")
 
     return obtain(card, tell)
+
+
+def is_here(name: str, kind: Kind) -> bool:
+    """Whether a model's file is on this machine. Restorers may be paths of weight files.
+
+    Raises:
+        UsageError: unknown name.
+    """
+    path = Path(name)
+    if kind == "restorer" and path.suffix in _WEIGHT_SUFFIXES:
+        return path.is_file()
+    if kind == "detector" and name in ("auto", "builtin"):
+        return True
+    return locate(find_card(name, kind)) is not None
 
 
 def open_detector(name: str, device: str, progress: Progress) -> Detector:
@@ -70,7 +85,7 @@ def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restor
         WeightsError: its file is missing, damaged, unsafe or wrong.
     """
     path = Path(settings.model)
-    if path.suffix in (".pth", ".pt", ".safetensors"):
+    if path.suffix in _WEIGHT_SUFFIXES:
         card = ModelCard(path.stem, "restorer", path.name, "not known", "a file named by the user")
     else:
         card = find_card(settings.model, "restorer")

@@ -14,16 +14,10 @@ import time
 import traceback
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpenvid.errors import GpenvidError, InputError, StoppedError, UsageError
-from gpenvid.server.service.settings import MODEL_SUFFIXES
 from gpenvid.settings import RestoreSettings
-
-if TYPE_CHECKING:
-    from gpenvid.faces.align import Template
-    from gpenvid.faces.detector import Detector
-    from gpenvid.restore.restorer import Restorer
 
 STOP_SECONDS = 5.0
 """How long a stopped job may take to end by itself; after that the process ends, which a render survives at any moment."""
@@ -133,15 +127,12 @@ def _settings(task: dict[str, Any]) -> RestoreSettings:
 
 def _check(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     """Make sure that all models are here, and open the first: jobs must neither fail for them nor begin downloads."""
-    from gpenvid.restore.cards import find_card
-    from gpenvid.restore.weights import locate
+    from gpenvid.job.models import is_here
 
-    for model in task["models"]:
-        missing = not Path(model).is_file() if Path(model).suffix in MODEL_SUFFIXES else locate(find_card(model, "restorer")) is None
-        if missing:
-            raise UsageError(f"model {model} is not here", f"run `gpenvid models get {model}` first")
-    if task["detector"] not in ("auto", "builtin") and locate(find_card(task["detector"], "detector")) is None:
-        raise UsageError(f"detector {task['detector']} is not here", f"run `gpenvid models get {task['detector']}` first")
+    missing = [f"model {name}" for name in task["models"] if not is_here(name, "restorer")]
+    missing += [] if is_here(task["detector"], "detector") else [f"detector {task['detector']}"]
+    if missing:
+        raise UsageError(f"{missing[0]} is not here", "check the path, or run `gpenvid models get` with its name first")
     _models(task["models"][0], task["detector"], task["device"], task["dtype"], task["batch"])
     return {}
 
@@ -210,7 +201,7 @@ def _picture(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def _models(model: str, detector: str, device: str, dtype: str, batch: int) -> tuple[Detector, Restorer, Template]:
+def _models(model: str, detector: str, device: str, dtype: str, batch: int) -> tuple[Any, Any, Any]:
     from gpenvid.job.models import open_detector, open_restorer
     from gpenvid.job.progress import Silent
 
