@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.ease import GuardSettings, face_weights, turn
 from gpenvid.faces.reuse import match_faces
 from gpenvid.faces.shots import CutFinder
@@ -32,9 +33,11 @@ class Oracle:
 
     name = "oracle"
     sure = 0.8
+    close_look: CloseLook | None = None
 
     def __init__(self, noise: float = 0.0) -> None:
         self.places: dict[bytes, list[Face]] = {}
+        self.truth: dict[bytes, list[Face]] = {}
         self.calls = 0
         self._random = np.random.default_rng(0)
         self._noise = noise
@@ -46,6 +49,7 @@ class Oracle:
             noisy = face.landmarks + self._random.normal(0, self._noise, (5, 2))
             faces.append(Face(face.box, 0.99, noisy))
         self.places[image.tobytes()] = faces
+        self.truth[image.tobytes()] = [Face(BOX, 0.99, LANDMARKS).transformed(m) for m in matrices]
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
         self.calls += 1
@@ -310,3 +314,86 @@ def test_shots_of_real_clips_are_found(clip: str, cuts: list[int], shared: Path)
     for frame in VideoReader(shared / "media" / "clips" / clip).frames():
         tracker.push(frame.thumbnail(*SIZE))
     assert [s.start for s in tracker.finish().shots] == cuts
+
+
+class PixelLook:
+    """Close looks that know the portrait by where it truly is: exact landmarks where it is, no belief where it is not."""
+
+    def __init__(self, oracle: Oracle, bias: float = 0.0) -> None:
+        self._oracle = oracle
+        self._bias = bias
+
+    def look(self, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        places, beliefs = [], []
+        for image, points in zip(images, landmarks, strict=True):
+            there = [f for f in self._oracle.truth[image.tobytes()] if np.hypot(*(f.landmarks - points).T).mean() < 0.5 * f.eye_distance]
+            places.append(np.asarray(there[0].landmarks if there else points) + self._bias)
+            beliefs.append(1.0 if there else 0.0)
+        return np.stack(places), np.array(beliefs)
+
+
+def _blind(oracle: Oracle, frames: list[np.ndarray], spell: range) -> None:
+    """The detector sees nothing in these frames, though faces are there."""
+    for t in spell:
+        oracle.places[frames[t].tobytes()] = []
+
+
+def test_close_looks_carry_a_face_through_frames_in_which_the_detector_is_blind(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [_head], 70, oracle)
+    oracle.close_look = PixelLook(oracle)
+    _blind(oracle, frames, range(28, 40))
+    (track,) = _follow(frames, oracle).tracks
+    assert (track.start, track.end) == (0, 70)
+
+
+def test_a_face_that_leaves_is_followed_to_where_close_looks_lose_it(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [lambda t: _head(t) if t < 37 else None], 70, oracle)
+    oracle.close_look = PixelLook(oracle)
+    (track,) = _follow(frames, oracle).tracks
+    assert (track.start, track.end) == (0, 37)
+
+
+def test_close_looks_spare_detector_calls(astronaut: np.ndarray) -> None:
+    def fast(t: int) -> np.ndarray:
+        return _similarity(0.8, 0.5 * np.sin(t / 4), 160 + 60 * np.sin(t / 5), 120)
+
+    calls = []
+    for looking in (False, True):
+        oracle = Oracle(noise=5.0)  # both ends of a window disagree by more than flow alone is trusted with
+        frames = _clip(astronaut, [fast], 64, oracle)
+        oracle.close_look = PixelLook(oracle) if looking else None
+        tracks = _follow(frames, oracle)
+        assert [(t.start, t.end) for t in tracks.tracks] == [(0, 64)]
+        calls.append(tracks.detector_calls)
+        assert (tracks.close_looks > 0) == looking
+    assert calls[1] <= 64 / 16 + 1 < calls[0]
+
+
+def test_a_constant_bias_of_close_looks_does_not_move_landmarks(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [_head], 50, oracle)
+    oracle.close_look = PixelLook(oracle, bias=2.0)
+    (track,) = _follow(frames, oracle).tracks
+    for t in range(50):
+        assert np.hypot(*(track.landmarks[t] - apply_affine(_head(t), LANDMARKS)).T).mean() < 0.5, t
+
+
+def test_a_weak_face_counts_where_close_looks_believe_in_it_all_along(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [_head], 50, oracle)
+    oracle.places = {key: [Face(f.box, 0.6, f.landmarks) for f in faces] for key, faces in oracle.places.items()}
+    assert _follow(frames, oracle).tracks == []
+    oracle.close_look = PixelLook(oracle)
+    assert [(t.start, t.end) for t in _follow(frames, oracle).tracks] == [(0, 50)]
+
+
+def test_a_detection_that_no_close_look_confirms_makes_no_track(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [], 50, oracle)
+    false = Face(BOX - 60, 0.85, LANDMARKS - 60)
+    for t in (16, 48):
+        oracle.places[frames[t].tobytes()] = [false]
+    oracle.close_look = PixelLook(oracle)
+    assert _follow(frames, oracle).tracks == []

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpenvid.faces.detector import RGBImage
+from gpenvid.faces.detector import CloseLook, RGBImage
 from gpenvid.faces.nms import non_maximum_suppression
 from gpenvid.faces.retinaface_net import RetinaFaceNet
 from gpenvid.geometry import Face
@@ -41,13 +41,23 @@ class RetinaFaceDetector:
         threshold: least score in [0, 1] of a face that is reported.
         overlap: intersection over union above which the weaker of two boxes is dropped.
         device: where the network runs.
+        close_look: see `Detector.close_look`.
     """
 
-    def __init__(self, net: RetinaFaceNet, *, threshold: float = 0.5, overlap: float = 0.4, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        net: RetinaFaceNet,
+        *,
+        threshold: float = 0.5,
+        overlap: float = 0.4,
+        device: torch.device | None = None,
+        close_look: CloseLook | None = None,
+    ) -> None:
         self.device = device or torch.device("cpu")
         self.net = net.to(self.device)
         self.threshold = threshold
         self.overlap = overlap
+        self.close_look = close_look
 
     @property
     def name(self) -> str:

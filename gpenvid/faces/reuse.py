@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.flow import Trajectory, follow
+from gpenvid.faces.verify import Seen, bend, look_along
 from gpenvid.geometry import Face, apply_affine
 
 Source = Literal["detected", "flow"]
@@ -31,7 +33,11 @@ class ReuseSettings:
         pixel_slack: the same in pixels of the analysed picture, for faces so small that detection itself is coarser.
         least_span: windows this short are not halved again.
         link: largest distance between a face carried to a frame and one detected there for them to be the same.
-        carry: most frames a face that only one end knows is carried towards the other.
+        carry: most frames a face that only one end knows is carried towards the other where nothing looks at it.
+        belief: least belief of a close look for a carried face to be one.
+        least_eyes: pixels between the eyes, in the analysed picture, from which a close look is worth more than flow.
+        fading: what is left of a carried face's score after each frame, so that nothing lives on unseen for long.
+        slip: largest distance between where a face was carried and where it is seen there, in eye distances.
     """
 
     window: int = 16
@@ -40,6 +46,10 @@ class ReuseSettings:
     least_span: int = 4
     link: float = 0.55
     carry: int = 8
+    belief: float = 0.6
+    slip: float = 0.3
+    least_eyes: float = 10.0
+    fading: float = 0.99
 
 
 @dataclass
@@ -58,11 +68,13 @@ class Sighting:
         face: where it is, in pixels of the analysed picture.
         source: whether the detector saw it or the flow carried it.
         previous: index into the previous frame's sightings, None at a track's first frame.
+        belief: of a close look that it is a face, None where none was taken.
     """
 
     face: Face
     source: Source
     previous: int | None = None
+    belief: float | None = None
 
 
 Detect = Callable[[SmallFrame], list[Face]]
@@ -87,12 +99,14 @@ def _scale(face: Face) -> float:
 
 @dataclass
 class _Path:
-    """One face over some of a window's frames: `faces[k]` is in frame `start + k`, counted from the window's first."""
+    """One face over some of a window's frames: `faces[k]`, looked at with `beliefs[k]`, is in frame `start + k`, counted from the
+    window's first."""
 
     start: int
     faces: list[Face]
     previous: int | None
     last: int | None = None
+    beliefs: Sequence[float] = ()
 
     def holds(self, t: int) -> bool:
         return self.start <= t < self.start + len(self.faces)
@@ -119,13 +133,16 @@ class WindowAnalyser:
     Args:
         detect: the detector, one frame at a time.
         sure: least score of a face whose absence at the other end of a window is looked into.
+        closely: verifies carried faces; without it only the agreement of both ends does.
     """
 
-    def __init__(self, detect: Detect, sure: float, settings: ReuseSettings | None = None) -> None:
+    def __init__(self, detect: Detect, sure: float, settings: ReuseSettings | None = None, closely: CloseLook | None = None) -> None:
         self._detect = detect
         self._sure = sure
+        self._closely = closely
         self.settings = settings or ReuseSettings()
         self.calls = 0
+        self.looks = 0
 
     def detect(self, frame: SmallFrame) -> list[Face]:
         """Call the detector, counted."""
@@ -164,12 +181,40 @@ class WindowAnalyser:
     def _settled(self, span: _Span, pairs: list[tuple[int, int]]) -> bool:
         """Whether both ends tell the same story of every face that matters."""
         matched_first, matched_last = {i for i, _ in pairs}, {j for _, j in pairs}
-        alone = [f for i, f in enumerate(span.first) if i not in matched_first]
-        alone += [f for j, f in enumerate(span.last) if j not in matched_last]
+        gone = [(f, span.frames[0]) for i, f in enumerate(span.first) if i not in matched_first and f.score >= self._sure]
+        come = [(f, span.frames[-1]) for j, f in enumerate(span.last) if j not in matched_last and f.score >= self._sure]
+        # A face that leaves or comes is carried as long as it is seen; if one leaves and one comes, they may be the same one.
         # A weak face that the other end does not know flickers in the detector; more calls would not settle it.
-        if any(face.score >= self._sure for face in alone):
+        if (gone and come) or not all(self._recognisable(face, frame) for face, frame in gone + come):
             return False
-        return all(self._agree(span.forward[i], span.backward[j], span.last[j]) for i, j in pairs)
+        return all(self._agree(span.forward[i], span.backward[j], span.last[j]) or self._witnessed(span, i, j) for i, j in pairs)
+
+    def _can_look(self, face: Face) -> bool:
+        """Whether a close look at a face is worth more than the flow's word."""
+        return self._closely is not None and face.eye_distance >= self.settings.least_eyes
+
+    def _recognisable(self, face: Face, frame: SmallFrame) -> bool:
+        """Whether a close look knows a face that the detector found for one."""
+        if not self._can_look(face):
+            return False
+        return float(self._look([frame], np.asarray(face.landmarks, np.float64)[None]).belief[0]) >= self.settings.belief
+
+    def _witnessed(self, span: _Span, i: int, j: int) -> bool:
+        """Whether close looks confirm in every frame what the two ends do not agree about."""
+        if not self._can_look(span.last[j]):
+            return False
+        path = _between_ends(span, i, j)[0]
+        return bool(self._confirmed(self._look(span.frames, path), path, span.last[j]).all())
+
+    def _confirmed(self, seen: Seen, path: NDArray[np.float64], face: Face) -> NDArray[np.bool_]:
+        """In which frames (N,) a close look finds a face, and finds it where it was carried to."""
+        apart = np.hypot(*np.moveaxis(seen.landmarks - path, -1, 0)).mean(axis=1) / _scale(face)
+        return np.asarray((seen.belief >= self.settings.belief) & (apart <= self.settings.slip))
+
+    def _look(self, frames: Sequence[SmallFrame], path: NDArray[np.float64]) -> Seen:
+        assert self._closely is not None
+        self.looks += len(path)
+        return look_along(self._closely, [f.rgb for f in frames[: len(path)]], path)
 
     def _agree(self, forward: Trajectory, backward: Trajectory, face: Face) -> bool:
         count = len(forward.landmarks)
@@ -180,45 +225,72 @@ class WindowAnalyser:
         return bool(distance.max() / _scale(face) <= max(self.settings.agreement, slack))
 
     def _paths(self, span: _Span, pairs: list[tuple[int, int]]) -> list[_Path]:
-        paths = [self._blend(span, i, j) for i, j in pairs]
+        paths = [self._joined(span, i, j) for i, j in pairs]
         matched_first, matched_last = {i for i, _ in pairs}, {j for _, j in pairs}
-        reach = min(span.length // 2, self.settings.carry)
         for i, face in enumerate(span.first):
             if i not in matched_first:
-                faces = _carried(face, span.forward[i], reach)
+                faces, beliefs = self._carried(face, span.forward[i], span.frames, span.last)
                 if faces:
-                    paths.append(_Path(1, faces, i))
+                    paths.append(_Path(1, faces, i, beliefs=beliefs))
         for j, face in enumerate(span.last):
             if j not in matched_last:
-                faces = _carried(face, span.backward[j], min(reach, span.length - 1))
-                paths.append(_Path(span.length - len(faces), [*faces[::-1], face], None, j))
+                faces, beliefs = self._carried(face, span.backward[j], span.frames[::-1], span.first)
+                faces, beliefs = faces[: span.length - 1][::-1], beliefs[: span.length - 1][::-1]
+                paths.append(_Path(span.length - len(faces), [*faces, face], None, j, beliefs))
         return paths
 
-    @staticmethod
-    def _blend(span: _Span, i: int, j: int) -> _Path:
-        """Between two detections of one face: each end's trajectory, weighted by nearness, whichever are not lost."""
-        forward, backward, first, last = span.forward[i], span.backward[j], span.first[i], span.last[j]
-        faces: list[Face] = []
-        for t in range(1, span.length):
-            weight, back = t / span.length, span.length - t
-            if t >= forward.lost and back < backward.lost:
-                weight = 1.0
-            elif back >= backward.lost and t < forward.lost:
-                weight = 0.0
-            landmarks = (1 - weight) * forward.landmarks[t] + weight * backward.landmarks[back]
-            box = (1 - weight) * _moved_box(first, forward, t) + weight * _moved_box(last, backward, back)
-            faces.append(Face(box, (1 - weight) * first.score + weight * last.score, landmarks))
-        return _Path(1, [*faces, last], i, j)
+    def _joined(self, span: _Span, i: int, j: int) -> _Path:
+        """One face between two detections of it."""
+        first, last = span.first[i], span.last[j]
+        landmarks, boxes = _between_ends(span, i, j)
+        beliefs: list[float] = []
+        if self._can_look(last) and span.length > 1:
+            seen = self._look(span.frames, landmarks)
+            landmarks, beliefs = bend(landmarks, seen, (0, span.length)), seen.belief[1:].tolist()
+        faces = [
+            Face(boxes[t], (1 - t / span.length) * first.score + t / span.length * last.score, landmarks[t]) for t in range(1, span.length)
+        ]
+        return _Path(1, [*faces, last], i, j, beliefs)
+
+    def _carried(self, face: Face, path: Trajectory, frames: Sequence[SmallFrame], there: Sequence[Face]) -> tuple[list[Face], list[float]]:
+        """A face that one end alone knows, as long as close looks confirm it, or without them a few frames; and the beliefs.
+
+        Args:
+            there: what the detector found at the other end.
+        """
+        until = min(len(frames), path.lost)
+        landmarks = path.landmarks[:until]
+        beliefs: list[float] = []
+        if not self._can_look(face):
+            until = min(until, (len(frames) - 1) // 2 + 1, self.settings.carry + 1)
+        else:
+            seen = self._look(frames, landmarks)
+            until = min([until, *np.flatnonzero(~self._confirmed(seen, landmarks, face)).tolist()])
+            landmarks, beliefs = bend(landmarks, seen, (0,)), seen.belief[1:until].tolist()
+            # Where the other end knows a face so near, it is most likely this one, and half of the way is the other's.
+            if until == len(frames) and any(np.hypot(*(landmarks[-1] - o.landmarks).T).mean() < 1.5 * _scale(face) for o in there):
+                until = len(frames) // 2
+        fading = self.settings.fading
+        return [Face(_moved_box(face, path, t), face.score * fading**t, landmarks[t]) for t in range(1, until)], beliefs[: until - 1]
+
+
+def _between_ends(span: _Span, i: int, j: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Landmarks (N, 5, 2) and boxes (N, 4) of one face from end to end: each end's trajectory, weighted by nearness, unless lost."""
+    forward, backward, first, last = span.forward[i], span.backward[j], span.first[i], span.last[j]
+    landmarks, boxes = [np.asarray(first.landmarks, np.float64)], [np.asarray(first.box, np.float64)]
+    for t in range(1, span.length):
+        weight, back = t / span.length, span.length - t
+        if t >= forward.lost and back < backward.lost:
+            weight = 1.0
+        elif back >= backward.lost and t < forward.lost:
+            weight = 0.0
+        landmarks.append((1 - weight) * forward.landmarks[t] + weight * backward.landmarks[back])
+        boxes.append((1 - weight) * _moved_box(first, forward, t) + weight * _moved_box(last, backward, back))
+    return np.stack([*landmarks, np.asarray(last.landmarks, np.float64)]), np.stack([*boxes, np.asarray(last.box, np.float64)])
 
 
 def _travel(frames: Sequence[SmallFrame], faces: list[Face]) -> list[Trajectory]:
     return follow([f.gray for f in frames], faces) if faces else []
-
-
-def _carried(face: Face, path: Trajectory, reach: int) -> list[Face]:
-    """A face that one end alone knows, as far as the flow follows it and no further than `reach`."""
-    until = min(reach + 1, path.lost)
-    return [Face(_moved_box(face, path, t), face.score, path.landmarks[t]) for t in range(1, until)]
 
 
 def _rows(paths: list[_Path], length: int) -> list[list[Sighting]]:
@@ -231,9 +303,10 @@ def _rows(paths: list[_Path], length: int) -> list[list[Sighting]]:
             present.sort(key=lambda k: _order(paths[k]))
         row = []
         for k in present:
-            path = paths[k]
+            path, at = paths[k], t - paths[k].start
             previous = path.previous if t == 1 else before.get(k)
-            row.append(Sighting(path.faces[t - path.start], "detected" if t == length and path.last is not None else "flow", previous))
+            source: Source = "detected" if t == length and path.last is not None else "flow"
+            row.append(Sighting(path.faces[at], source, previous, path.beliefs[at] if at < len(path.beliefs) else None))
         before = {k: n for n, k in enumerate(present)}
         rows.append(row)
     return rows

@@ -20,6 +20,10 @@ from gpenvid.geometry import Affine, Face, apply_affine
 
 _MONOCHROME = 7.0  # largest mean chroma (of 255) of a frame without colour; compression alone leaves 1 to 4
 
+# Beliefs of close looks that nearly all frames of a track reach: 0.7 and more on real faces, 0.4 to 0.7 on leaves and clothes.
+_DOUBTED, _TRUSTED = 0.5, 0.85
+_PERSISTENT = 12  # frames that a face must be believed in whose scores are all weak
+
 
 @dataclass(frozen=True)
 class TrackerSettings:
@@ -51,7 +55,19 @@ class _Chain:
 
     @property
     def best(self) -> float:
-        return max(s.face.score for s in self.sightings if s.source == "detected")
+        return max(self._scores)
+
+    @property
+    def _scores(self) -> list[float]:
+        return [s.face.score for s in self.sightings if s.source == "detected"]
+
+    def is_face(self, sure: float) -> bool:
+        """Whether the evidence suffices: one score that needs no other, or weaker ones and what close looks say in between."""
+        beliefs = [s.belief for s in self.sightings if s.belief is not None]
+        low = float(np.percentile(beliefs, 5)) if beliefs else None
+        if self.best >= sure:
+            return low is None or low >= _DOUBTED or self.best >= (1 + sure) / 2
+        return low is not None and low >= _TRUSTED and len(self._scores) >= 2 and len(beliefs) >= _PERSISTENT
 
 
 class Tracker:
@@ -68,7 +84,8 @@ class Tracker:
         self._detector = detector
         self._to_display = to_display
         self._size = size
-        self._windows = WindowAnalyser(lambda frame: detector.detect([frame.rgb])[0], detector.sure, self.settings.reuse)
+        reuse, closely = self.settings.reuse, detector.close_look
+        self._windows = WindowAnalyser(lambda frame: detector.detect([frame.rgb])[0], detector.sure, reuse, closely)
         self._cuts = CutFinder()
         self._waiting: list[SmallFrame] = []  # frames whose cut decision is not ripe
         self._window: list[SmallFrame] = []
@@ -104,7 +121,8 @@ class Tracker:
     def so_far(self) -> Tracks:
         """The tracks of the shots that have ended, with the numbers that they keep."""
         width, height = self._size
-        return Tracks(self._shot_start, width, height, self._detector.name, self._windows.calls, list(self._shots), list(self._tracks))
+        calls, looks = self._windows.calls, self._windows.looks
+        return Tracks(self._shot_start, width, height, self._detector.name, calls, list(self._shots), list(self._tracks), looks)
 
     def _take(self, is_cut: bool) -> None:
         frame = self._waiting.pop(0)
@@ -152,7 +170,7 @@ class Tracker:
         chains = _bridge(self._chains + self._open, self.settings.bridge)
         length = self._position - self._shot_start
         least = min(self.settings.least_frames, length)
-        faces = [c for c in chains if c.best >= self._detector.sure and len(c.sightings) >= least]
+        faces = [c for c in chains if c.is_face(self._detector.sure) and len(c.sightings) >= least]
         self._shots.append(Shot(self._shot_start, self._position, self._chroma < _MONOCHROME))
         self._tracks += [self._track(i, c) for i, c in enumerate(sorted(faces, key=lambda c: c.start), start=len(self._tracks) + 1)]
         self._chains, self._open, self._shot_start, self._chroma = [], [], self._position, 0.0

@@ -77,6 +77,7 @@ class Tracks:
         width, height: display size in pixels that coordinates refer to.
         detector: name of the detector.
         detector_calls: frames given to it.
+        close_looks: faces that were looked at closely between its calls.
         shots: consecutive, covering all frames.
         tracks: by id.
     """
@@ -88,6 +89,7 @@ class Tracks:
     detector_calls: int
     shots: list[Shot] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
+    close_looks: int = 0
 
     def at(self, frame: int) -> list[Track]:
         """The tracks present in a frame."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gpenvid.errors import UsageError, WeightsError
 from gpenvid.faces.align import TEMPLATES, Template
@@ -70,11 +71,15 @@ def open_detector(name: str, device: str, progress: Progress) -> Detector:
         card = find_card("retinaface-mobilenet", "detector")
         name = card.name if locate(card) else "builtin"
     where = choose_device(device)
-    path = fetch(find_card(BUILT_IN_DETECTOR if name == "builtin" else name, "detector"), progress)
-    state = tensors_of(read_state_dict(path))
+    built_in = BuiltinDetector(detector_from_state_dict(_tensors(BUILT_IN_DETECTOR, progress)), device=where)
     if name == "builtin":
-        return BuiltinDetector(detector_from_state_dict(state), device=where)
-    return RetinaFaceDetector(retinaface_from_state_dict(state), device=where)
+        return built_in
+    # The built-in detector's second network looks after the faces of every detector between its calls.
+    return RetinaFaceDetector(retinaface_from_state_dict(_tensors(name, progress)), device=where, close_look=built_in.close_look)
+
+
+def _tensors(detector: str, progress: Progress) -> dict[str, Tensor]:
+    return tensors_of(read_state_dict(fetch(find_card(detector, "detector"), progress)))
 
 
 def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restorer, Template]:

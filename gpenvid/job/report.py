@@ -24,10 +24,11 @@ REPORT_VERSION = 1
 
 @dataclass
 class AnalysisReport:
-    """Detection effort: frames looked at, and frames the detector was called on."""
+    """Detection effort: frames analysed, frames the detector was called on, faces looked at closely in between."""
 
     frames: int = 0
     detector_calls: int = 0
+    close_looks: int = 0
     detector: str = ""
 
 
@@ -152,6 +153,7 @@ def describe_tracks(report: Report, tracks: Tracks) -> None:
     report.tracks += len(tracks.tracks)
     report.analysis.frames += tracks.frames
     report.analysis.detector_calls += tracks.detector_calls
+    report.analysis.close_looks += tracks.close_looks
     for track in tracks.tracks:
         raw = np.stack([similarity_parameters(points) for points in track.landmarks])
         jitter = [round(place_jitter(values), 5) for values in (track.parameters, raw)]

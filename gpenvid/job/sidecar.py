@@ -33,6 +33,7 @@ def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = N
         "height": tracks.height,
         "detector": tracks.detector,
         "detector_calls": tracks.detector_calls,
+        "close_looks": tracks.close_looks,
         "shots": [{"start": s.start, "end": s.end, "monochrome": s.monochrome} for s in tracks.shots],
         "tracks": [_track_to_json(t) for t in tracks.tracks],
     }
@@ -139,6 +140,7 @@ def read_sidecar(path: Path) -> Tracks:
         detector_calls=reader.integer(content, "detector_calls", ""),
         shots=shots,
         tracks=tracks,
+        close_looks=reader.integer({"close_looks": 0, **content}, "close_looks", ""),
     )
 
 

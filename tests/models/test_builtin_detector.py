@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from gpenvid.errors import WeightsError
-from gpenvid.faces.builtin import BuiltinDetector, merge_candidates
+from gpenvid.faces.builtin import SURE, BuiltinDetector, merge_candidates
 from gpenvid.faces.builtin_net import DetectorNet, DetectorShape, cells, decode, detector_from_state_dict
 from weights.training.data import fit, video_frames
 from weights.training.evaluate_detector import Figures, measure, reference_of
@@ -25,7 +25,7 @@ SMALL = DetectorShape(widths=(8, 8, 16, 16, 16, 16), depths=(0, 1, 0, 0, 1), pyr
 
 @pytest.fixture(scope="module")
 def detector(weights: Path) -> BuiltinDetector:
-    return BuiltinDetector(detector_from_state_dict(load_file(weights / "face-det.safetensors")))
+    return BuiltinDetector(detector_from_state_dict(load_file(weights / "face-det.safetensors")), threshold=SURE)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 131), (33, 200)])

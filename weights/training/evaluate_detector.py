@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from gpenvid.faces import builtin
 from gpenvid.faces.builtin import BuiltinDetector
 from gpenvid.faces.builtin_net import detector_from_state_dict
 from gpenvid.faces.detector import Detector
@@ -162,7 +163,7 @@ def sheet(detector: Detector, references: Sequence[Reference], most: int = 3) ->
 def load_detector(path: Path, threshold: float | None = None) -> BuiltinDetector:
     """The built-in detector from a safetensors file."""
     net = detector_from_state_dict(load_file(path))
-    return BuiltinDetector(net) if threshold is None else BuiltinDetector(net, threshold=threshold)
+    return BuiltinDetector(net, threshold=builtin.SURE if threshold is None else threshold)
 
 
 def main() -> None:
