@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gpenvid.cli_preview import preview
 from gpenvid.settings import RestoreSettings
 
 _DEFAULTS = RestoreSettings()
@@ -15,6 +16,7 @@ DEFAULT_PORT = 8422
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    app.command()(preview)
     app.command()(serve)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MakeClip
 
 from gpenvid import RestoreSettings
 from gpenvid.errors import InputError
@@ -27,6 +26,9 @@ from gpenvid.job.sidecar import read_preview, read_sidecar, write_sidecar
 from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.seek import FrameIndex, FrameSeeker, checksum
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+MakeClip = Callable[..., Path]
 
 
 def opened(source: Path, settings: RestoreSettings) -> PreviewClip:

@@ -24,6 +24,7 @@ class _Wish:
     work: Work
     view: str
     rank: int
+    keep: bool = True
     future: Future[bytes] = field(default_factory=Future)
 
 
@@ -44,18 +45,19 @@ class Desk:
         self._thread = Thread(target=self._run, name="preview", daemon=True)
         self._thread.start()
 
-    def ask(self, key: Hashable, work: Work, *, view: str, rank: int = 0) -> Future[bytes]:
+    def ask(self, key: Hashable, work: Work, *, view: str, rank: int = 0, keep: bool = True) -> Future[bytes]:
         """Wish for a picture.
 
         Args:
             key: what it is; a picture made before is given at once.
             view: who looks; empty for nobody whose wish another one replaces.
             rank: 0 for what is looked at now, higher for what can wait.
+            keep: whether it may be asked for again.
 
         Returns:
             the picture to be; its error is `SupersededError` where the view wished for another one meanwhile.
         """
-        wish = _Wish(key, work, view, rank)
+        wish = _Wish(key, work, view, rank, keep)
         made = self._made.get(key)
         with self._changed:
             outdated = [w for w in self._wishes if view and w.view == view]
@@ -96,7 +98,8 @@ class Desk:
                 except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to who asked
                     wish.future.set_exception(error)
                     continue
-                self._made.put(wish.key, made)
+                if wish.keep:
+                    self._made.put(wish.key, made)
             wish.future.set_result(made)
 
     def _next(self) -> _Wish | None:

@@ -1,0 +1,43 @@
+"""The command `gpenvid preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpenvid.settings import RestoreSettings
+
+_DEFAULTS = RestoreSettings()
+
+
+def preview(
+    clip: Annotated[Path, typer.Argument(help="A video.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The result of Render; NAME_restored.EXT if left out.")] = None,
+    tracks: Annotated[Path | None, typer.Option(help="Sidecar to read and save; NAME.tracks.json beside the clip if left out.")] = None,
+    model: Annotated[str, typer.Option(help="Restorer to begin with, by name, or a GPEN weight file.")] = _DEFAULTS.model,
+    detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
+    identity: Annotated[Path | None, typer.Option(help="ONNX face embedding; faces that turn into someone else are left alone.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
+    dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
+    deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Make interlaced frames progressive.")] = False,
+    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the address, warnings and errors only.")] = False,
+) -> None:
+    """Look at a clip frame by frame in the browser, choose, and render it. For this machine only."""
+    from gpenvid.server.run import require_server
+
+    require_server()
+    from gpenvid.console import ConsoleProgress
+    from gpenvid.server.preview.start import run_preview
+
+    settings = RestoreSettings(
+        model=model, detector=detector, identity=identity, device=device, dtype=dtype, deinterlace=deinterlace, tracks=tracks
+    )
+    progress = ConsoleProgress(quiet=quiet)
+    try:
+        run_preview(clip, output, settings, progress, port=port, browser=browser, tell=typer.echo)
+    finally:
+        progress.close()

@@ -1,0 +1,1 @@
+"""`gpenvid preview`: a page to look at a clip, choose, and render."""

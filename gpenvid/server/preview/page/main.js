@@ -1,0 +1,74 @@
+// Starts the page: reads the clip, listens to the server, and hands both to the parts.
+import { getJson, listen, Refused } from "./server.js";
+import { state, update, watch, applySaved } from "./state.js";
+import { startViewer } from "./viewer.js";
+import { startFaces } from "./faces.js";
+import { startTimeline } from "./timeline.js";
+import { startTransport } from "./transport.js";
+import { startLook } from "./look.js";
+import { startPeople } from "./people.js";
+import { startLoop } from "./loop.js";
+import { startRender } from "./render.js";
+import { startKeys } from "./keys.js";
+import { startNotices } from "./notices.js";
+import { byId } from "./dom.js";
+
+let reading = false;
+let outdated = false;
+
+async function readClip() {
+  if (reading) {
+    outdated = true;
+    return;
+  }
+  reading = true;
+  try {
+    const clip = await getJson("/api/clip");
+    const times = await getJson(`/api/times?first=${state.times.length}`);
+    const first = state.clip === null;
+    update({ clip, times: state.times.concat(times) });
+    if (first) {
+      applySaved(clip);
+      document.title = `${clip.name} – gpenvid preview`;
+      byId("clip-name").textContent = clip.name;
+    }
+    const rate = clip.rate ? ` · ${Number(clip.rate.toFixed(3))} fps` : "";
+    byId("clip-facts").textContent = `${clip.width}×${clip.height}${rate} · ${clip.frames} frames`;
+  } catch (error) {
+    if (!(error instanceof Refused)) update({ connected: false });
+  } finally {
+    reading = false;
+    if (outdated) {
+      outdated = false;
+      setTimeout(readClip, 250);
+    }
+  }
+}
+
+startNotices();
+startViewer();
+startFaces();
+startTimeline();
+startTransport();
+startLook();
+startPeople();
+startLoop();
+startRender();
+startKeys();
+
+// Times and people grow while the clip is analysed; they are read again when a shot is done, at most four times a second.
+watch(["status"], (now, before) => {
+  const is = now.status?.analysis;
+  const was = before.status?.analysis;
+  if (!is) return;
+  const grown = is.restorable !== was?.restorable || is.state !== was?.state || is.readable - state.times.length > 50;
+  if (now.clip === null ? is.readable > 0 || is.state === "failed" : grown) readClip();
+});
+
+listen(
+  (status) => {
+    if (state.status && state.status.session !== status.session) location.reload();
+    else update({ status, connected: true });
+  },
+  () => update({ connected: false }),
+);

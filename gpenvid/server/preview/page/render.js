@@ -1,0 +1,137 @@
+// The render: start, pause, stop, the result; saving choices; the command line.
+import { byId, durationText, say, show } from "./dom.js";
+import { post } from "./server.js";
+import { choices, state, unsaved, update, watch } from "./state.js";
+
+const STAGES = { "": "Preparing", analyse: "Looking for faces", render: "Rendering", assemble: "Putting the file together" };
+let replacing = false;
+let problem = "";
+let offered = "";
+let before = "";
+
+export function startRender() {
+  const on = (id, act) => byId(id).addEventListener("click", act);
+  on("render", () => start(false));
+  on("replace", () => start(true));
+  on("replace-not", () => {
+    replacing = false;
+    lay();
+    byId("render").focus();
+  });
+  on("pause", () => order(state.status.render.state === "paused" ? "resume" : "pause"));
+  on("stop", () => order("stop"));
+  on("save", save);
+  on("copy", copy);
+  watch(["status", "clip", "looks", "people", "active", "saved"], lay);
+}
+
+async function start(overwrite) {
+  problem = "";
+  replacing = !overwrite && state.status.exists;
+  if (!replacing) {
+    try {
+      await post("/api/render", { page: choices(), overwrite });
+      update({ saved: JSON.stringify(choices()) });
+      say("The render has begun");
+    } catch (error) {
+      replacing = error.code === "exists";
+      if (!replacing) problem = error.message;
+    }
+  }
+  lay();
+  if (replacing) byId("replace").focus();
+}
+
+async function order(name) {
+  try {
+    await post(`/api/render/${name}`);
+  } catch (error) {
+    problem = error.message;
+    lay();
+  }
+}
+
+export async function save() {
+  problem = "";
+  try {
+    const { sidecar } = await post("/api/save", choices());
+    update({ saved: JSON.stringify(choices()) });
+    say(`Saved in ${sidecar}`);
+    return true;
+  } catch (error) {
+    problem = error.message;
+    say(problem);
+    lay();
+    return false;
+  }
+}
+
+// The command reads the sidecar, so what is chosen is saved first.
+export async function copy() {
+  if (unsaved() && !(await save())) return;
+  const { command } = await post("/api/command", choices());
+  const line = byId("command");
+  line.textContent = command;
+  show(line, true);
+  offered = state.saved;
+  try {
+    await navigator.clipboard.writeText(command);
+    flash(byId("copy"), "Copied");
+    say("The command is copied");
+  } catch {
+    line.focus();
+    say("The command is shown; copy it from there");
+  }
+}
+
+function flash(button, text) {
+  const usual = button.dataset.usual ?? button.textContent;
+  button.dataset.usual = usual;
+  button.textContent = text;
+  setTimeout(() => (button.textContent = usual), 1600);
+}
+
+function lay() {
+  const { clip, status } = state;
+  if (!clip || !status) return;
+  const { render } = status;
+  const busy = ["running", "paused", "stopping"].includes(render.state);
+  const stage = render.state === "paused" ? "Paused" : render.state === "stopping" ? "Stopping" : STAGES[render.stage] ?? render.stage;
+  byId("output-name").textContent = clip.output;
+  byId("sidecar-name").textContent = clip.sidecar;
+  byId("save-state").textContent = !clip.complete ? "" : unsaved() ? "not saved" : "choices saved";
+  show(byId("render-progress"), busy);
+  const share = render.total ? render.done / render.total : 0;
+  byId("render-stage").textContent = render.total ? `${stage} · ${Math.floor(100 * share)} %` : stage;
+  const speed = render.seconds && render.done && render.stage === "render" ? `${(render.done / render.seconds).toFixed(1)} fps` : "";
+  const rest = render.remaining === null || render.state !== "running" ? "" : `${durationText(render.remaining)} left`;
+  byId("render-rest").textContent = [speed, rest].filter(Boolean).join(" · ");
+  if (render.total) byId("render-bar").value = share;
+  else byId("render-bar").removeAttribute("value");
+  show(byId("render"), !busy && !replacing);
+  byId("render").textContent = render.state === "stopped" || render.state === "failed" ? "Render again, from where it was" : render.state === "done" ? "Render again" : "Render the clip";
+  byId("render").classList.toggle("primary", render.state !== "done");
+  byId("render").disabled = byId("save").disabled = byId("copy").disabled = !clip.complete;
+  show(byId("render-replace"), replacing);
+  show(byId("pause"), busy);
+  byId("pause").textContent = render.state === "paused" ? "Go on" : "Pause";
+  byId("pause").disabled = render.state === "stopping";
+  show(byId("stop"), busy);
+  byId("stop").disabled = render.state === "stopping";
+  const done = render.state === "done";
+  show(byId("render-result"), done);
+  if (done) {
+    const rate = render.seconds ? ` (${(render.frames / render.seconds).toFixed(1)} fps)` : "";
+    byId("render-done").textContent = `${render.result}: ${render.frames} frames, ${render.faces} faces restored in ${durationText(render.seconds)}${rate}.`;
+  }
+  const failed = render.state === "failed" ? `${render.problem}${render.remedy ? `: ${render.remedy}` : ""}` : "";
+  const told = problem || (replacing ? `${clip.output} exists already.` : failed);
+  byId("render-problem").textContent = told;
+  show(byId("render-problem"), Boolean(told));
+  if (offered && offered !== JSON.stringify(choices())) show(byId("command"), false);
+  if (render.state !== before) {
+    const words = { done: "The render is done", failed: failed, stopped: "The render is stopped; what is finished is kept", paused: "The render is paused" };
+    if (before && words[render.state]) say(words[render.state]);
+    before = render.state;
+  }
+}

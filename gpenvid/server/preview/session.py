@@ -1,0 +1,264 @@
+"""One clip being looked at: what is going on, for every window that shows it."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+from gpenvid.errors import GpenvidError, StoppedError, UsageError
+from gpenvid.job.preview.clip import PreviewClip, message_of
+from gpenvid.job.preview.desk import Desk
+from gpenvid.job.preview.look import Look
+from gpenvid.job.preview.loop import check_loop, make_loop
+from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
+from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
+from gpenvid.job.progress import Progress
+
+_AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
+_BUSY = ("running", "paused", "stopping")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A picture: which frame, how restored (None: not at all), how large and in which form."""
+
+    index: int
+    look: Look | None
+    width: int
+    form: PictureFormat
+
+
+@dataclass(frozen=True)
+class Going:
+    """How far the analysis or a loop is."""
+
+    state: str
+    done: int = 0
+    total: int = 0
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+    id: str = ""
+
+
+class PreviewSession:
+    """Everything behind the page.
+
+    Args:
+        clip: opened, not analysed yet.
+        output: where the render goes; None for beside the source.
+        console: told how the analysis goes, besides the page.
+    """
+
+    def __init__(self, clip: PreviewClip, output: Path | None, console: Progress) -> None:
+        self.id = secrets.token_hex(8)
+        self.clip = clip
+        self.desk = Desk()
+        self.render = RenderJob(self._render_changed)
+        self.output = output
+        self.version = 0
+        self.open = True
+        self._console = console
+        self._lock = Lock()
+        self._analysis = Going("reading", total=clip.info.frame_count)
+        self._loop = Going("idle")
+        self._views: dict[str, Wanted] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="gpenvid-preview-")
+        self._threads: list[Thread] = []
+
+    def start(self) -> None:
+        """Begin the analysis."""
+        self._run(self._analyse)
+
+    def close(self) -> None:
+        """Stop everything that is going on."""
+        self.open = False
+        self.render.close()
+        self.desk.close()
+        for thread in self._threads:
+            thread.join(10)
+        self._folder.cleanup()
+
+    @property
+    def target(self) -> Path:
+        """Where the render goes."""
+        return self.output or default_output(self.clip)
+
+    def status(self) -> dict[str, Any]:
+        """What is going on, as JSON."""
+        render = self.render.status
+        told = {k: v for k, v in asdict(replace(render, report=None)).items() if k != "report"}
+        told["problem"] = self.plain(render.problem)
+        told["notes"] = [self.plain(note) for note in render.notes]
+        if render.report:
+            told["frames"], told["faces"] = render.report.frames, render.report.faces
+            told["skipped"], told["warnings"] = render.report.skipped, [self.plain(w) for w in render.report.warnings]
+            told["result"], told["seconds"] = Path(render.report.output).name, render.report.timing.get("wall", 0.0)
+        with self._lock:
+            analysis, loop = asdict(self._analysis), asdict(self._loop)
+        analysis |= {"readable": len(self.clip.index), "restorable": min(self.clip.tracks.frames, len(self.clip.index))}
+        return {"session": self.id, "analysis": analysis, "loop": loop, "render": told, "exists": self.target.exists()}
+
+    def plain(self, text: str) -> str:
+        """A sentence without folders: the page needs none, and pictures of it get around."""
+        return message_of(UsageError(text), self.clip.source)
+
+    # Analysis
+
+    def _analyse(self) -> None:
+        try:
+            self.clip.analyse(self, lambda: self.open)
+            self._set_analysis(state="ready")
+        except Exception as error:
+            self._set_analysis(state="failed", problem=message_of(error, self.clip.source))
+            if not isinstance(error, GpenvidError):
+                raise
+
+    def stage(self, name: str, total: int) -> None:
+        """Progress of the analysis."""
+        self._console.stage(name, total)
+        self._set_analysis(state="analysing" if name == "analyse" else "reading", done=0, total=total)
+
+    def advance(self, frames: int, faces: int = 0) -> None:
+        """Progress of the analysis."""
+        self._console.advance(frames, faces)
+        self._set_analysis(done=self._analysis.done + frames)
+
+    def note(self, text: str) -> None:
+        """Progress of the analysis."""
+        self._console.note(text)
+        self._set_analysis(notes=(*self._analysis.notes, self.plain(text)))
+
+    def _set_analysis(self, **changes: Any) -> None:
+        with self._lock:
+            self._analysis = replace(self._analysis, **changes)
+        self._bump()
+
+    # Pictures
+
+    def picture(self, wanted: Wanted, view: str, *, ahead: bool = False) -> Future[bytes]:
+        """A picture for a view, and those around it when there is time; `ahead`: one that is not looked at yet."""
+        made = self.desk.ask(wanted, lambda: self._make(wanted), view=view, rank=1 if ahead else 0)
+        if view:
+            # Windows that are closed, or look elsewhere by now, fall behind the one that moves.
+            self._views = {v: w for v, w in self._views.items() if w.index == wanted.index} | {view: wanted}
+            self.desk.look_ahead(self._around(wanted.index))
+        return made
+
+    def face(self, number: int) -> Future[bytes]:
+        """A person's picture.
+
+        Raises:
+            IndexError: there is no such person (yet).
+        """
+        track = next((t for t in self.clip.tracks.tracks if t.id == number), None)
+        if track is None:
+            raise IndexError(number)
+        return self.desk.ask(("face", number), lambda: encode_picture(self.clip.face(track), "jpeg"), view="", rank=2)
+
+    def _make(self, wanted: Wanted) -> bytes:
+        frame = self.clip.frame(wanted.index) if wanted.look is None else self.clip.restored(wanted.index, wanted.look)
+        return encode_picture(display_picture(frame, wanted.width), wanted.form)
+
+    def _around(self, index: int) -> Iterator[tuple[Hashable, Callable[[], bytes]]]:
+        frames = min(len(self.clip.index), self.clip.tracks.frames)
+        order = sorted((o for o in range(-_BEHIND, _AHEAD + 1) if o), key=lambda o: o if o > 0 else -3 * o)
+        for other in (index + o for o in order if 0 <= index + o < frames):
+            for wanted in self._views.values():
+                near = replace(wanted, index=other)
+                yield near, partial(self._make, near)
+
+    # Loop
+
+    def start_loop(self, first: int, last: int, left: Look | None, right: Look, width: int) -> str:
+        """Begin to render a range; the one before is given up.
+
+        Raises:
+            UsageError: see `check_loop`.
+        """
+        check_loop(self.clip, first, last)
+        name = secrets.token_hex(6)
+        with self._lock:
+            self._loop = Going("running", 0, last - first + 1, id=name)
+        self._bump()
+        self._run(lambda: self._make_loop(name, first, last, left, right, width))
+        return name
+
+    def stop_loop(self) -> None:
+        """Give up the loop that is being made."""
+        with self._lock:
+            if self._loop.state == "running":
+                self._loop = replace(self._loop, state="idle", id="")
+        self._bump()
+
+    def loop_file(self, name: str) -> Path | None:
+        """A finished loop, None where there is none of that name."""
+        with self._lock:
+            ready = self._loop.state == "ready" and self._loop.id == name
+        return self._loop_path(name) if ready else None
+
+    def _loop_path(self, name: str) -> Path:
+        return Path(self._folder.name) / f"{name}.mp4"
+
+    def _make_loop(self, name: str, first: int, last: int, left: Look | None, right: Look, width: int) -> None:
+        def tell(done: int) -> None:
+            self._set_loop(name, done=done)
+
+        def going() -> bool:
+            return self.open and self._loop.id == name
+
+        for old in Path(self._folder.name).glob("*.mp4"):
+            old.unlink(missing_ok=True)
+        try:
+            path = self._loop_path(name)
+            make_loop(self.clip, self.desk, path, first=first, last=last, left=left, right=right, width=width, tell=tell, going=going)
+            self._set_loop(name, state="ready")
+        except StoppedError:
+            return
+        except Exception as error:
+            self._set_loop(name, state="failed", problem=message_of(error, self.clip.source))
+            if not isinstance(error, GpenvidError):
+                raise
+
+    def _set_loop(self, name: str, **changes: Any) -> None:
+        with self._lock:
+            if self._loop.id == name:
+                self._loop = replace(self._loop, **changes)
+        self._bump()
+
+    # Render
+
+    def start_render(self, look: Look, page: dict[str, object], *, overwrite: bool) -> None:
+        """Save the sidecar and begin the render.
+
+        Raises:
+            UsageError: it runs already, or the clip is still being analysed.
+            InputError: the sidecar cannot be written.
+        """
+        if self.render.status.state in _BUSY:
+            raise UsageError("a render is running", "wait for it, or stop it")
+        self.clip.save(look, page)
+        settings = replace(look.settings(self.clip.settings), tracks=self.clip.sidecar, overwrite=overwrite, only=(), exclude=())
+        self.render.start(self.clip.source, self.target, settings)
+
+    def command(self, look: Look) -> str:
+        """The command line for the same render."""
+        return command_line(self.clip, look, self.output)
+
+    def _render_changed(self) -> None:
+        self.desk.patient = self.render.status.state in ("running", "stopping")
+        self._bump()
+
+    def _bump(self) -> None:
+        self.version += 1
+
+    def _run(self, work: Callable[[], None]) -> None:
+        thread = Thread(target=work, daemon=True)
+        self._threads = [*(t for t in self._threads if t.is_alive()), thread]
+        thread.start()

@@ -1,0 +1,70 @@
+"""Starting the preview: a server for this machine, this user and this clip."""
+
+from __future__ import annotations
+
+import secrets
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from gpenvid.job.inputs import check_output, check_side_file, classify
+from gpenvid.job.preview.clip import PreviewClip
+from gpenvid.job.progress import Progress
+from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
+from gpenvid.server.preview.app import preview_app
+from gpenvid.server.preview.session import PreviewSession
+from gpenvid.server.run import address_of, listen, serve
+from gpenvid.settings import RestoreSettings
+
+_HOST = "127.0.0.1"
+
+
+def run_preview(
+    source: Path,
+    output: Path | None,
+    settings: RestoreSettings,
+    progress: Progress,
+    *,
+    port: int,
+    browser: bool,
+    tell: Callable[[str], None],
+) -> None:
+    """Show a clip until SIGINT or SIGTERM.
+
+    Other users of this machine can reach the port too, so the address carries a token, new at every start.
+
+    Args:
+        tell: prints a line.
+
+    Raises:
+        UsageError, InputError, WeightsError: before anything is served; see `PreviewClip` and `listen`.
+    """
+    item = classify(source)
+    if settings.tracks is not None:
+        check_side_file(settings.tracks, [item])
+    if output is not None:
+        check_output(item, output, overwrite=True)
+    opened = listen(_HOST, port)
+    try:
+        session = PreviewSession(PreviewClip(source, settings), output, progress)
+        token = secrets.token_urlsafe(24)
+        address = f"{address_of(opened)}/?token={token}"
+
+        def ready() -> None:
+            tell(f"preview of {source.name}: {address}")
+            tell("Ctrl+C ends it")
+            session.start()
+            if browser:
+                webbrowser.open(address)
+
+        guarded = Guard(preview_app(session), GuardSettings(host=_HOST, token=token, cookies=True, policy=PAGE_POLICY))
+
+        def stopping() -> None:
+            session.open = False
+
+        try:
+            serve(guarded, opened, ready=ready, stopping=stopping)
+        finally:
+            session.close()
+    finally:
+        opened.close()
