@@ -82,6 +82,7 @@ def restore(
     keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep the folder of finished segments after success.")] = False,
     tag: Annotated[bool, typer.Option("--tag/--no-tag", help="Write a tag that says what restored the faces.")] = True,
     report: Annotated[Path | None, typer.Option(help="Write what was done to this JSON file.")] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Show what each stage of a video worked on and waited for.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
 ) -> None:
     """Restore the faces of videos, pictures, folders of pictures or numbered image sequences."""
@@ -116,11 +117,13 @@ def restore(
         keep_work=keep_work,
         tag=tag,
     )
-    _restore(sources, output, settings, report, quiet=quiet)
+    _restore(sources, output, settings, report, quiet=quiet, profile=profile)
 
 
-def _restore(sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool) -> None:
-    from gpenvid.console import ConsoleProgress, print_summary
+def _restore(
+    sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool, profile: bool = False
+) -> None:
+    from gpenvid.console import ConsoleProgress, print_profile, print_summary
     from gpenvid.job.inputs import check_side_file, classify
     from gpenvid.job.report import write_reports
     from gpenvid.job.restore import restore_many
@@ -134,9 +137,11 @@ def _restore(sources: list[str], output: Path | None, settings: RestoreSettings,
         progress.close()
     if report is not None:
         write_reports(report, done)
-    if not quiet:
-        for one in done:
+    for one in done:
+        if not quiet:
             print_summary(Console(), one)
+        if profile and one.stages:
+            print_profile(Console(), one)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

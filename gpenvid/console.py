@@ -105,3 +105,12 @@ def print_tracks(console: Console, tracks: Tracks) -> None:
         table.add_row(str(track.id), frames, str(int(track.detected.sum())), f"{track.scores.mean():.2f}", flags)
     console.print(table, highlight=False)
     console.print(f"{len(tracks.shots)} shots; detector called on {tracks.detector_calls} of {tracks.frames} frames", highlight=False)
+
+
+def print_profile(console: Console, report: Report) -> None:
+    """What the stages of a video did with their time; those of the analysis come first, then those of the render."""
+    table = Table("stage", "items", "busy s", "no input s", "no room s", "queue MiB", box=None, pad_edge=False)
+    for s in report.stages:
+        seconds = (f"{value:.1f}" for value in (s.busy, s.waited_for_input, s.waited_for_room))
+        table.add_row(s.name, str(s.items), *seconds, f"{s.most_bytes / 2**20:.1f}")
+    console.print(table, highlight=False)

@@ -72,12 +72,12 @@ def _stop_after(monkeypatch: pytest.MonkeyPatch, crops: int, error: BaseExceptio
     """Let the restorer fail once it has restored so many crops."""
     real, done = Restorer.restore, 0
 
-    def restore(self: Restorer, batch: list) -> list:
+    def restore(self: Restorer, batch: list, *check: object) -> list:
         nonlocal done
         done += len(batch)
         if done > crops:
             raise error
-        return real(self, batch)
+        return real(self, batch, *check)
 
     monkeypatch.setattr(Restorer, "restore", restore)
 
@@ -184,10 +184,10 @@ def test_a_source_that_changes_during_the_job_is_noticed(
 ) -> None:
     real = Restorer.restore
 
-    def touching(self: Restorer, batch: list) -> list:
+    def touching(self: Restorer, batch: list, *check: object) -> list:
         with source.open("ab") as file:
             file.write(b"grown")
-        return real(self, batch)
+        return real(self, batch, *check)
 
     monkeypatch.setattr(Restorer, "restore", touching)
     with pytest.raises(InputError, match="changed while"):
@@ -200,9 +200,9 @@ def test_a_source_that_vanishes_during_the_job_is_noticed(
 ) -> None:
     real = Restorer.restore
 
-    def removing(self: Restorer, batch: list) -> list:
+    def removing(self: Restorer, batch: list, *check: object) -> list:
         source.unlink(missing_ok=True)
-        return real(self, batch)
+        return real(self, batch, *check)
 
     monkeypatch.setattr(Restorer, "restore", removing)
     with pytest.raises(InputError, match=r"film.mp4: cannot be read"):

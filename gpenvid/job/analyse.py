@@ -14,6 +14,7 @@ from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import resize_affine
 from gpenvid.job.models import open_detector
 from gpenvid.job.parts import chosen_range, frames_in
+from gpenvid.job.pipeline import Pipeline, StageTimes, frame_bytes
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.media.frame import Frame
 from gpenvid.media.orientation import DisplayGeometry
@@ -40,24 +41,35 @@ def analyse_frames(
     longest: int = VIDEO_DETECTION_SIZE,
     settings: TrackerSettings | None = None,
     on_shot: Callable[[Tracks], None] | None = None,
+    stages: list[StageTimes] | None = None,
 ) -> Tracks:
     """Follow all faces through a clip; tracks are in display space of the full picture.
 
+    Decoding, reducing and following run at the same time.
+
     Args:
         on_shot: told the tracks so far whenever a shot has ended.
+        stages: takes what the stages did with their time.
     """
     width, height = small_size(geometry, longest)
     display = geometry.display_size
     to_display = resize_affine(display[0] / width, display[1] / height)
     tracker = Tracker(detector, np.asarray(to_display), (round(display[0]), round(display[1])), settings)
     shots = 0
-    for frame in frames:
-        tracker.push(frame.thumbnail(width, height))
-        progress.advance(1)
-        if on_shot is not None and tracker.shots > shots:
-            shots = tracker.shots
-            on_shot(tracker.so_far())
-    return tracker.finish()
+    pipeline = Pipeline("follow")
+    with pipeline:
+        decoded = pipeline.run("decode", frames, frame_bytes)
+        reduced = (frame.thumbnail(width, height) for frame in decoded)
+        for picture in pipeline.run("reduce", reduced, lambda image: image.nbytes):
+            tracker.push(picture)
+            progress.advance(1)
+            if on_shot is not None and tracker.shots > shots:
+                shots = tracker.shots
+                on_shot(tracker.so_far())
+        tracks = tracker.finish()
+    if stages is not None:
+        stages += pipeline.stages
+    return tracks
 
 
 def analyse(source: str | Path, settings: RestoreSettings | None = None, progress: Progress | None = None) -> Tracks:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,11 +17,12 @@ from gpenvid.faces.align import GPEN, Template, crop_affine, fit_similarity
 from gpenvid.faces.embedding import FaceEmbedder
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.geometry import Affine, compose
+from gpenvid.job.pipeline import frame_bytes
 from gpenvid.job.progress import Progress
 from gpenvid.job.report import Report
 from gpenvid.media.frame import Frame
 from gpenvid.media.planes import Region, add_to_region, read_region
-from gpenvid.restore.restorer import Restorer
+from gpenvid.restore.restorer import Restorer, go_on
 from gpenvid.settings import RestoreSettings
 
 _STRANGER, _SAME = 0.25, 0.45  # cosine of embeddings: other people stay under 0.27, the same person is about 0.8
@@ -45,12 +47,20 @@ class _FaceJob:
 
 
 @dataclass
-class _FrameJob:
+class FrameJob:
+    """A frame between two stages: after `Renderer.restored` with what its faces gain, after `Renderer.finished` with it added."""
+
     index: int
     frame: Frame
     monochrome: bool
     faces: dict[int, _FaceJob] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    changed: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: the picture, and a crop and a residual for each face."""
+        return frame_bytes(self.frame) + sum(2 * face.crop.nbytes for face in self.faces.values())
 
 
 class Renderer:
@@ -81,6 +91,8 @@ class Renderer:
         self._progress = progress
         self._embedder = embedder
         self.reach = REACH if settings.deflicker else 0
+        # The flow's result depends on the number of OpenCV's threads, and stages keep all cores busy without them.
+        cv2.setNumThreads(1)
 
     def render(self, frames: Iterable[Frame], first: int, begin: int | None = None, end: int | None = None) -> Iterator[Frame]:
         """Restore consecutive frames, changing their planes in place.
@@ -90,58 +102,78 @@ class Renderer:
             first: index of the first of `frames` in the tracks.
             begin, end: first frame wanted, and the frame after the last; by default all.
         """
-        window: deque[_FrameJob] = deque()
-        for job in self._restored(frames, first):
+        for job in self.finished(self.restored(frames, first), begin, end):
+            yield self.count(job)
+
+    def restored(self, frames: Iterable[Frame], first: int, check: Callable[[], None] = go_on) -> Iterator[FrameJob]:
+        """The first stage: frames with the residuals of their faces, untouched. See `render`.
+
+        Crops are gathered over frames and tracks until they fill a batch.
+
+        Args:
+            check: called now and then during long work; what it raises is let through.
+        """
+        waiting: list[FrameJob] = []
+        for index, frame in enumerate(frames, start=first):
+            waiting.append(self._prepare(frame, index))
+            if sum(len(j.faces) for j in waiting) >= self._restorer.batch or len(waiting) >= _MOST_WAITING:
+                yield from self._run(waiting, check)
+                waiting = []
+        yield from self._run(waiting, check)
+
+    def finished(self, jobs: Iterable[FrameJob], begin: int | None = None, end: int | None = None) -> Iterator[FrameJob]:
+        """The second stage: the wanted frames with the changes of their faces added, in place. See `render`."""
+        window: deque[FrameJob] = deque()
+        for job in jobs:
             window.append(job)
             # A frame is finished once the neighbours after it are restored.
             ready = job.index - self.reach
             yield from self._finish(window, ready, begin, end)
             while window and window[0].index < ready - self.reach + 1:
                 window.popleft()
-        for index in range(max(first, window[-1].index - self.reach + 1), window[-1].index + 1) if window else ():
+        last = window[-1].index if window else -1
+        for index in range(max(window[0].index, last - self.reach + 1), last + 1) if window else ():
             yield from self._finish(window, index, begin, end)
 
-    def _finish(self, window: deque[_FrameJob], index: int, begin: int | None, end: int | None) -> Iterator[Frame]:
+    def count(self, job: FrameJob) -> Frame:
+        """Enter a finished frame into report and progress. Belongs into the job's own thread."""
+        for reason in job.skipped:
+            self._report.skip(reason)
+        self._report.faces += job.changed
+        self._report.frames += 1
+        self._progress.advance(1, job.changed)
+        return job.frame
+
+    def _finish(self, window: deque[FrameJob], index: int, begin: int | None, end: int | None) -> Iterator[FrameJob]:
         job = next((j for j in window if j.index == index), None)
         if job is None or (begin is not None and index < begin) or (end is not None and index >= end):
             return
-        # Counted here and not where it is noticed: frames that are only neighbours of a segment are prepared too.
-        for reason in job.skipped:
-            self._report.skip(reason)
-        changed = sum(self._blend(job, number, face, window) for number, face in job.faces.items())
-        self._report.faces += changed
-        self._report.frames += 1
-        self._progress.advance(1, changed)
-        yield job.frame
+        for number, face in job.faces.items():
+            if self._blend(job, number, face, window):
+                job.changed += 1
+            else:
+                job.skipped.append("would look like someone else")
+        # A copy without crops goes on: the frame's neighbours still need them, whoever waits for the frame does not.
+        yield replace(job, faces={})
 
-    def _restored(self, frames: Iterable[Frame], first: int) -> Iterator[_FrameJob]:
-        """Frames with the residuals of their faces; crops are gathered over frames until they fill a batch."""
-        waiting: list[_FrameJob] = []
-        for index, frame in enumerate(frames, start=first):
-            waiting.append(self._prepare(frame, index))
-            if sum(len(j.faces) for j in waiting) >= self._restorer.batch or len(waiting) >= _MOST_WAITING:
-                yield from self._run(waiting)
-                waiting = []
-        yield from self._run(waiting)
-
-    def _run(self, jobs: list[_FrameJob]) -> list[_FrameJob]:
+    def _run(self, jobs: list[FrameJob], check: Callable[[], None]) -> list[FrameJob]:
         faces = [face for job in jobs for face in job.faces.values()]
-        for face, restored in zip(faces, self._restorer.restore([f.crop for f in faces]), strict=True):
+        for face, restored in zip(faces, self._restorer.restore([f.crop for f in faces], check), strict=True):
             face.residual = residual_of(restored, face.crop, keep_colour=self._settings.keep_colour)
         if self._embedder is not None:
             self._look_who_it_is(jobs, self._embedder)
         return jobs
 
-    def _look_who_it_is(self, jobs: list[_FrameJob], embedder: FaceEmbedder) -> None:
+    def _look_who_it_is(self, jobs: list[FrameJob], embedder: FaceEmbedder) -> None:
         for job in jobs:
             for face in job.faces.values():
                 better = np.clip(face.crop + _known(face.residual), 0, 1)
                 likeness = embedder.likeness(face.crop, better, self._template)
                 face.same_person = float(np.clip((likeness - _STRANGER) / (_SAME - _STRANGER), 0, 1))
 
-    def _prepare(self, frame: Frame, index: int) -> _FrameJob:
+    def _prepare(self, frame: Frame, index: int) -> FrameJob:
         shot = next((s for s in self._tracks.shots if s.start <= index < s.end), None)
-        job = _FrameJob(index, frame, shot is not None and shot.monochrome)
+        job = FrameJob(index, frame, shot is not None and shot.monochrome)
         for track in self._tracks.at(index) if self._settings.strength else ():
             face = self._cut(frame, track, index)
             if isinstance(face, str):
@@ -167,7 +199,7 @@ class Renderer:
         in_region = compose(to_crop, np.array([[1.0, 0.0, region.left], [0.0, 1.0, region.top]]))
         return _FaceJob(region, in_region, cut_crop(rgb, in_region, size), weight)
 
-    def _blend(self, job: _FrameJob, track: int, face: _FaceJob, window: deque[_FrameJob]) -> bool:
+    def _blend(self, job: FrameJob, track: int, face: _FaceJob, window: deque[FrameJob]) -> bool:
         """Add the change of one face to its frame; False where a guard leaves it alone."""
         residual = _known(face.residual)
         around = {j.index - job.index: j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces}
@@ -175,7 +207,6 @@ class Renderer:
         # The median over the neighbours: one frame's doubt must not make a face blink.
         same_person = float(np.median([n.same_person for n in near]))
         if same_person == 0:
-            self._report.skip("would look like someone else")
             return False
         if self.reach:
             residual = steady_residual({k: (n.crop, _known(n.residual)) for k, n in around.items()})

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gpenvid.errors import InputError
 from gpenvid.faces.align import GPEN, similarity_parameters
 from gpenvid.faces.tracks import Tracks
+from gpenvid.job.pipeline import StageTimes
 
 REPORT_VERSION = 1
 
@@ -81,6 +82,7 @@ class Report:
         people: the tracks one by one.
         identity_guard: name of the embedding file that faces were compared with, `off` without one.
         timing: wall seconds by stage, and `wall` for all.
+        stages: of a video, what the stages that run at the same time did with theirs.
         skipped: faces not restored, by reason.
         notes: choices that lose nothing, such as which of several video streams was restored, as sentences.
         warnings: everything that is not as in the source, as sentences.
@@ -97,6 +99,7 @@ class Report:
     analysis: AnalysisReport = field(default_factory=AnalysisReport)
     restorer: RestorerReport = field(default_factory=RestorerReport)
     timing: dict[str, float] = field(default_factory=dict)
+    stages: list[StageTimes] = field(default_factory=list)
     memory: MemoryReport = field(default_factory=MemoryReport)
     skipped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gpenvid.errors import GpenvidError, InputError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.parts import cut_segments
+from gpenvid.job.pipeline import QUEUE_BYTES, Pipeline, frame_bytes
 from gpenvid.job.progress import Progress
-from gpenvid.job.render import Renderer
+from gpenvid.job.render import FrameJob, Renderer
 from gpenvid.job.report import Report
 from gpenvid.job.work import SegmentRecord, Work
 from gpenvid.media.encoders import EncoderSettings, encode_frames
@@ -63,6 +64,25 @@ def _untouched(frame: Frame) -> Frame:
     return replace(frame, _av=None, _planes=[plane.copy() for plane in frame.planes], _writable=True)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A segment on its way through the stages, with a renderer and counts of its own."""
+
+    number: int
+    begin: int
+    end: int
+    renderer: Renderer
+    counts: Report
+
+
+@dataclass(frozen=True)
+class _End:
+    """Marks that all of a segment has come: an error after it is not that segment's."""
+
+
+_Flow = Iterator[FrameJob | _End]
+
+
 def render_segments(
     frames: Iterable[Frame],
     tracks: Tracks,
@@ -71,8 +91,12 @@ def render_segments(
     work: Work,
     report: Report,
     progress: Progress,
+    *,
+    queue_bytes: int = QUEUE_BYTES,
 ) -> None:
     """Render what is not finished yet; the frames of finished segments are decoded and passed over.
+
+    Decoding, restoring, blending and encoding run at the same time, across the borders of segments.
 
     A segment is rendered by a renderer of its own with its own neighbours, so that its bytes, down to how crops fall into
     batches, are the same whatever was rendered before it. A segment that continues a shot pays for that with `reach` frames
@@ -87,43 +111,70 @@ def render_segments(
     finished = work.finished(segments)
     if finished:
         progress.note(f"continuing: {len(finished)} of {len(segments)} segments are finished")
-    feed = FrameFeed(frames, open_renderer(Report("", "")).reach)
+    parts: list[_Part] = []
     for number, (begin, end) in enumerate(segments):
-        record = finished.get(number)
-        if record is None:
-            shot = next(s for s in tracks.shots if s.start <= begin < s.end)
-            record = _render(number, (begin, end), (shot.start, shot.end), feed, open_renderer, encoder, work)
-        else:
-            progress.advance(end - begin, record.faces)
-        report.frames += end - begin
-        report.faces += record.faces
-        for reason, count in record.skipped.items():
-            report.skip(reason, count)
-
-
-def _render(
-    number: int,
-    part: tuple[int, int],
-    shot: tuple[int, int],
-    feed: FrameFeed,
-    open_renderer: OpenRenderer,
-    encoder: EncoderSettings,
-    work: Work,
-) -> SegmentRecord:
-    begin, end = part
-    counts = Report("", "")
-    renderer = open_renderer(counts)
-    first, last = max(shot[0], begin - renderer.reach), min(shot[1], end + renderer.reach)
+        if number not in finished:
+            counts = Report("", "")
+            parts.append(_Part(number, begin, end, open_renderer(counts), counts))
+    by_number = {part.number: part for part in parts}
+    pipeline = Pipeline("encode", queue_bytes)
     try:
-        rendered = renderer.render(feed.run(first, end, last), first, begin, end)
-        digest = write_segment(work.segment_path(number), encode_frames(encoder, rendered))
+        with pipeline:
+            decoded = pipeline.run("decode", frames, frame_bytes)
+            restored = pipeline.run("restore", _restore(decoded, tracks, parts, pipeline.check), _weight)
+            blended = pipeline.run("blend", _blend(restored, parts), _weight)
+            for number, (begin, end) in enumerate(segments):
+                record = finished.get(number)
+                if record is None:
+                    record = _encode(by_number[number], blended, encoder, work)
+                else:
+                    progress.advance(end - begin, record.faces)
+                report.frames += end - begin
+                report.faces += record.faces
+                for reason, count in record.skipped.items():
+                    report.skip(reason, count)
+    finally:
+        report.stages += pipeline.stages
+
+
+def _weight(item: FrameJob | _End) -> int:
+    return item.nbytes if isinstance(item, FrameJob) else 0
+
+
+def _restore(frames: Iterable[Frame], tracks: Tracks, parts: list[_Part], check: Callable[[], None]) -> _Flow:
+    feed = FrameFeed(frames, max((part.renderer.reach for part in parts), default=0))
+    for part in parts:
+        shot = next(s for s in tracks.shots if s.start <= part.begin < s.end)
+        reach = part.renderer.reach
+        first, last = max(shot.start, part.begin - reach), min(shot.end, part.end + reach)
+        yield from part.renderer.restored(feed.run(first, part.end, last), first, check)
+        yield _End()
+
+
+def _until_end(flow: _Flow) -> Iterator[FrameJob]:
+    for item in flow:
+        if isinstance(item, _End):
+            return
+        yield item
+
+
+def _blend(restored: _Flow, parts: list[_Part]) -> _Flow:
+    for part in parts:
+        yield from part.renderer.finished(_until_end(restored), part.begin, part.end)
+        yield _End()
+
+
+def _encode(part: _Part, blended: _Flow, encoder: EncoderSettings, work: Work) -> SegmentRecord:
+    try:
+        done = (part.renderer.count(job) for job in _until_end(blended))
+        digest = write_segment(work.segment_path(part.number), encode_frames(encoder, done))
     except (GpenvidError, OSError):
         raise
     except Exception as error:
         raise GpenvidError(
-            f"frames {begin} to {end - 1} could not be rendered ({type(error).__name__}: {error})",
+            f"frames {part.begin} to {part.end - 1} could not be rendered ({type(error).__name__}: {error})",
             "the same command tries again from there; --debug shows where it happened",
         ) from error
-    record = SegmentRecord(number, begin, end, digest, counts.faces, counts.skipped)
+    record = SegmentRecord(part.number, part.begin, part.end, digest, part.counts.faces, part.counts.skipped)
     work.save_segment(record)
     return record

@@ -15,6 +15,7 @@ from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_output, check_space, default_name
 from gpenvid.job.models import open_embedder
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
+from gpenvid.job.pipeline import StageTimes
 from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
@@ -188,7 +189,7 @@ def _tracks(
     """The tracks to render, from an earlier run where there was one."""
     saved = work.saved_tracks()
     if saved is None:
-        found = _find_tracks(item, reader, keep, settings, detector, progress)
+        found = _find_tracks(item, reader, keep, settings, detector, report.stages, progress)
         if not found.frames:
             raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
         faults = reader.faults.sentences(item.path)
@@ -203,12 +204,18 @@ def _tracks(
 
 
 def _find_tracks(
-    item: Input, reader: VideoReader, keep: TimeRange, settings: RestoreSettings, detector: Detector, progress: Progress
+    item: Input,
+    reader: VideoReader,
+    keep: TimeRange,
+    settings: RestoreSettings,
+    detector: Detector,
+    stages: list[StageTimes],
+    progress: Progress,
 ) -> Tracks:
     """The tracks of the chosen part: from the sidecar where one is named, else analysed."""
     if settings.tracks is None:
         progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
-        return analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress)
+        return analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress, stages=stages)
     tracks = read_sidecar(settings.tracks)
     frames = sum(1 for _ in frames_in(reader.frames(), keep))
     if frames != tracks.frames or (tracks.width, tracks.height) != reader.info.display_size:

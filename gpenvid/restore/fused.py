@@ -17,6 +17,7 @@ Measured against eager `gpen.py`, one thread: docs/benchmarks.md. Only public op
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -183,10 +184,11 @@ class FusedGenerator:
         self._to_picture = [_ToPicture(cast(gpen.ToRGB, layer)) for layer in (prior.to_rgb1, *prior.to_rgbs)]
 
     @torch.inference_mode()
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.cat([self._restore(_channels_last(one)) for one in torch.split(x, 1)])
+    def __call__(self, x: Tensor, check: Callable[[], None] = lambda: None) -> Tensor:
+        """Restore crops; `check` is called between layers, and what it raises ends the work."""
+        return torch.cat([self._restore(_channels_last(one), check) for one in torch.split(x, 1)])
 
-    def _restore(self, x: Tensor) -> Tensor:
+    def _restore(self, x: Tensor, check: Callable[[], None]) -> Tensor:
         features: list[Tensor] = []
         for stage in self._encoder:
             x = stage(x)
@@ -198,6 +200,7 @@ class FusedGenerator:
         x, beside = self._first(code, self._constant), self._first.feature(features[0])
         rgb = self._to_picture[0](code, x, beside, None)
         for level, feature in enumerate(features[1:]):
+            check()
             enlarge, refine = self._styled[2 * level : 2 * level + 2]
             x = enlarge(code, torch.cat((x, beside), dim=1))
             x = refine(code, x, enlarge.feature(feature))

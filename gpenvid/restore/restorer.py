@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,13 @@ DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Crop = NDArray[np.float32]
 """(S, S, 3) float32, RGB, in [0, 1]."""
+
+
+_ALONE = 1024  # size of crop from which one gets all threads
+
+
+def go_on() -> None:
+    """Nothing stops the work."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -83,7 +91,11 @@ class Restorer:
         network: the generator, in float32.
         card: its facts.
         device, dtype: where and in what it runs.
-        batch: most crops at once; 0 chooses (1 on a CPU, where larger batches leave the caches and measure slower).
+        batch: most crops at once; 0 chooses (on a CPU as many as PyTorch has threads there).
+
+    On a CPU each crop has a thread of its own: batches leave the caches, and threads that share one crop wait for each other, ten times
+    longer than they work where other programs want the cores too. It also makes the result independent of the number of cores.
+    Only networks from 1024 on get all threads for one crop, because several such crops would fill the memory.
     """
 
     def __init__(self, network: GpenGenerator, card: ModelCard, *, device: torch.device, dtype: Dtype, batch: int = 0) -> None:
@@ -91,25 +103,36 @@ class Restorer:
         self.size = network.shape.size
         self.device = device
         self.dtype = dtype
-        self.batch = batch or (1 if device.type == "cpu" else max(1, 16 * 512 * 512 // self.size**2))
         self.report = BatchReport()
-        self._network: Callable[[torch.Tensor], torch.Tensor]
-        if device.type == "cpu" and dtype == "fp32":
-            self._network = FusedGenerator(network)
+        self._pool: ThreadPoolExecutor | None = None
+        self._fused = FusedGenerator(network) if device.type == "cpu" and dtype == "fp32" else None
+        self._network = None if self._fused else network.to(device=device, dtype=DTYPES[dtype]).fold()
+        if device.type != "cpu":
+            self.batch = batch or max(1, 16 * 512 * 512 // self.size**2)
+        elif self.size >= _ALONE:
+            self.batch = 1
         else:
-            self._network = network.to(device=device, dtype=DTYPES[dtype]).fold()
+            self.batch = batch or torch.get_num_threads()
+            self._pool = ThreadPoolExecutor(self.batch, "gpenvid crop", torch.set_num_threads, (1,))
 
-    def restore(self, crops: Sequence[Crop]) -> list[Crop]:
+    def restore(self, crops: Sequence[Crop], check: Callable[[], None] = go_on) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.
 
         The same crop gives the same result in every batch, within the rounding of its number format.
+
+        Args:
+            check: called now and then; what it raises ends the work.
         """
+        if self._pool is not None:
+            self.report.crops += len(crops)
+            return list(self._pool.map(lambda crop: self._run([crop], check)[0], crops))
         results: list[Crop] = []
         position = 0
         while position < len(crops):
+            check()
             part = crops[position : position + self.batch]
             try:
-                results += self._run(part)
+                results += self._run(part, check)
             except torch.OutOfMemoryError as error:
                 if self.batch == 1:
                     remedy = "choose --device cpu or a smaller --model"
@@ -123,11 +146,18 @@ class Restorer:
         return results
 
     @torch.inference_mode()
-    def _run(self, crops: Sequence[Crop]) -> list[Crop]:
+    def _run(self, crops: Sequence[Crop], check: Callable[[], None]) -> list[Crop]:
         batch = torch.from_numpy(np.stack(crops)).to(self.device)
         x = batch.permute(0, 3, 1, 2).mul(2).sub(1).to(DTYPES[self.dtype], memory_format=torch.channels_last)
-        y = self._network(x).float().add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1)
+        check()
+        y = self._network(x) if self._network is not None else _known(self._fused)(x, check)
+        y = y.float().add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1)
         return list(y.contiguous().cpu().numpy())
+
+
+def _known(fused: FusedGenerator | None) -> FusedGenerator:
+    assert fused is not None
+    return fused
 
 
 def load_restorer(card: ModelCard, path: Path, *, device: str = "auto", dtype: str = "auto", batch: int = 0) -> Restorer:

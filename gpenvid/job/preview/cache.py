@@ -13,7 +13,7 @@ import torch
 
 from gpenvid.media.frame import Frame
 from gpenvid.restore.cards import ModelCard
-from gpenvid.restore.restorer import Crop, Restorer
+from gpenvid.restore.restorer import Crop, Restorer, go_on
 
 V = TypeVar("V")
 
@@ -75,7 +75,7 @@ class RememberingRestorer(Restorer):
         self.batch = restorer.batch
         self.report = restorer.report
 
-    def restore(self, crops: Sequence[Crop]) -> list[Crop]:
+    def restore(self, crops: Sequence[Crop], check: Callable[[], None] = go_on) -> list[Crop]:
         """See `Restorer.restore`."""
         results: list[Crop] = []
         for crop in crops:
@@ -83,7 +83,7 @@ class RememberingRestorer(Restorer):
             key = (self.card.name, content)
             restored = self._cache.get(key)
             if restored is None:
-                restored = self._restorer.restore([crop])[0]
+                restored = self._restorer.restore([crop], check)[0]
                 self._cache.put(key, restored)
             results.append(restored)
         return results

@@ -1,0 +1,1 @@
+"""`gpenvid bench`: what restoring costs on this machine."""
