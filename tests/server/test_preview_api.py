@@ -19,10 +19,12 @@ pytest.importorskip("fastapi", reason="the server's packages are not installed")
 from fastapi.testclient import TestClient
 
 from gpenvid import RestoreSettings
+from gpenvid.job.analyse import analyse
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.pictures import display_picture
 from gpenvid.job.progress import Silent
+from gpenvid.job.sidecar import write_sidecar
 from gpenvid.media.loop import read_sound
 from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
 from gpenvid.server.preview.app import page_files, preview_app
@@ -32,10 +34,19 @@ SAMPLES = Path(__file__).parent.parent.parent / "samples"
 HEADERS = {"authorization": f"Bearer {'t' * 24}"}
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sidecar of the clip, so that not every test looks for faces."""
+    path = tmp_path_factory.mktemp("found") / "interview.tracks.json"
+    write_sidecar(analyse(SAMPLES / "interview.mp4", RestoreSettings(detector="builtin")), path)
+    return path
+
+
 @pytest.fixture
-def session(tmp_path: Path, tiny_model: Path) -> Iterator[PreviewSession]:
+def session(tmp_path: Path, tiny_model: Path, found: Path) -> Iterator[PreviewSession]:
     clip = tmp_path / "interview.mp4"
     shutil.copy(SAMPLES / "interview.mp4", clip)
+    shutil.copy(found, tmp_path)
     opened = PreviewSession(PreviewClip(clip, RestoreSettings(model=str(tiny_model), detector="builtin")), None, Silent())
     opened.clip.analyse(Silent())
     yield opened
@@ -80,35 +91,43 @@ def test_a_smaller_picture_is_as_wide_as_asked(client: TestClient) -> None:
     assert decoded(client.get("/api/frame/0", params={"width": 320}).content).shape == (180, 320, 3)
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/api/frame/99999", 404),
-        ("/api/frame/-1", 404),
-        ("/api/frame/x", 422),
-        ("/api/frame/0?kind=restored&model=/etc/passwd", 422),
-        ("/api/frame/0?kind=restored&model=GPEN-BFR-512", 422),
-        ("/api/frame/0?strength=2", 422),
-        ("/api/frame/0?strength=nan", 422),
-        ("/api/frame/0?people=1:x&kind=restored", 409),
-        ("/api/frame/0?form=exe", 422),
-        ("/api/frame/0?width=99999999", 422),
-        ("/api/frame/0?view=<b>", 422),
-        ("/api/people/99/face.jpg", 404),
-        ("/api/places?first=-5&count=-1", 200),
-        ("/api/loop/../../x.mp4", 404),
-        ("/api/result", 404),
-        ("/page/..%2fapp.py", 404),
-        ("/page/app.py", 404),
-        ("/openapi.json", 404),
-    ],
-)
-def test_odd_addresses_are_answered_plainly(client: TestClient, session: PreviewSession, path: str, status: int) -> None:
-    answer = client.get(path)
-    assert answer.status_code == status
-    assert str(session.clip.source.parent) not in answer.text or status == 200
-    if status != 200:
-        assert answer.json()["error"]["message"]
+ODD_ADDRESSES = [
+    ("/api/frame/99999", 404),
+    ("/api/frame/-1", 404),
+    ("/api/frame/x", 422),
+    ("/api/frame/0?kind=restored&model=/etc/passwd", 409),
+    ("/api/frame/0?kind=restored&model=GPEN-BFR-512", 409),
+    ("/api/frame/0?strength=2", 422),
+    ("/api/frame/0?strength=nan", 422),
+    ("/api/frame/0?people=1:x&kind=restored", 409),
+    ("/api/frame/0?form=exe", 422),
+    ("/api/frame/0?width=99999999", 422),
+    ("/api/frame/0?view=<b>", 422),
+    ("/api/people/99/face.jpg", 404),
+    ("/api/places?first=-5&count=-1", 200),
+    ("/api/loop/../../x.mp4", 404),
+    ("/api/result", 404),
+    ("/page/..%2fapp.py", 404),
+    ("/page/app.py", 404),
+    ("/openapi.json", 404),
+]
+
+
+def test_odd_addresses_are_answered_plainly(client: TestClient, session: PreviewSession) -> None:
+    for path, status in ODD_ADDRESSES:
+        answer = client.get(path)
+        assert answer.status_code == status, path
+        if status != 200:
+            assert answer.json()["error"]["message"]
+            assert str(session.clip.source.parent) not in answer.text
+
+
+def test_a_model_that_is_not_offered_is_neither_read_nor_fetched(client: TestClient, tmp_path: Path, tiny_model: Path) -> None:
+    other = shutil.copy(tiny_model, tmp_path / "other.safetensors")
+    for model in (str(other), "GPEN-BFR-512"):
+        page = choices(tiny_model, model=model)
+        for path, body in (("save", page), ("command", page), ("render", {"page": page}), ("loop", {"page": page, "first": 0, "last": 5})):
+            assert client.post(f"/api/{path}", json=body).status_code == 409, (path, model)
 
 
 def test_nothing_is_told_without_the_token_or_to_other_sites(client: TestClient, tiny_model: Path) -> None:

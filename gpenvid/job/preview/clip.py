@@ -160,6 +160,11 @@ class PreviewClip:
                     self._decoded.put(frame.index, frame)
             return frame
 
+    def look_at(self, index: int, look: Look) -> Look:
+        """The part of a look that a frame depends on: a change to who is not in it makes nothing anew."""
+        present = {t.id for t in self.tracks.at(index)}
+        return replace(look, people=tuple((i, strength) for i, strength in look.people if i in present))
+
     def restored(self, index: int, look: Look) -> Frame:
         """A frame as the render gives it to the encoder. Not to be changed.
 
@@ -167,6 +172,7 @@ class PreviewClip:
             IndexError: if its shot has not been analysed yet, or there is no such frame.
             GpenvidError: see `frame` and `restorer`.
         """
+        look = self.look_at(index, look)
         tracks = look.tracks(self.tracks)
         shot = next((s for s in tracks.shots if s.start <= index < s.end), None)
         if shot is None or index >= len(self.index):

@@ -97,8 +97,8 @@ def preview_app(session: PreviewSession) -> FastAPI:
     @app.get("/api/frame/{index}")
     async def frame(index: int, query: FrameParameters) -> Response:
         look = query.look()
-        if look is not None and look.model not in {m["name"] for m in offered_models(clip.settings.model) if m["here"]}:
-            raise HTTPException(422, "there is no such model here")
+        if look is not None:
+            look = clip.look_at(index, session.checked(look))
         ready = len(clip.index) if look is None else min(clip.tracks.frames, len(clip.index))
         if not 0 <= index < ready:
             raise IndexError(index)
@@ -109,8 +109,8 @@ def preview_app(session: PreviewSession) -> FastAPI:
     @app.post("/api/loop")
     def loop(form: LoopForm) -> dict[str, str]:
         both = form.compare == "looks"
-        left = form.page.look(0) if both else None
-        right = form.page.look(1) if both else form.page.look()
+        left = session.checked(form.page.look(0)) if both else None
+        right = session.checked(form.page.look(1) if both else form.page.look())
         return {"id": session.start_loop(form.first, form.last, left, right, form.width)}
 
     @app.post("/api/loop/stop")
@@ -127,19 +127,19 @@ def preview_app(session: PreviewSession) -> FastAPI:
 
     @app.post("/api/save")
     def save(form: PageForm) -> dict[str, str]:
-        clip.save(form.look(), form.model_dump(mode="json"))
+        clip.save(session.checked(form.look()), form.model_dump(mode="json"))
         return {"sidecar": clip.sidecar.name}
 
     @app.post("/api/command")
     def command(form: PageForm) -> dict[str, str]:
-        return {"command": session.command(form.look())}
+        return {"command": session.command(session.checked(form.look()))}
 
     @app.post("/api/render")
     def render(form: RenderForm) -> Response:
         if session.target.exists() and not form.overwrite:
             body = error_body("exists", f"{session.target.name} exists already", "replace it, or start the preview with another -o")
             return JSONResponse(body, 409)
-        session.start_render(form.page.look(), form.page.model_dump(mode="json"), overwrite=form.overwrite)
+        session.start_render(session.checked(form.page.look()), form.page.model_dump(mode="json"), overwrite=form.overwrite)
         return JSONResponse({"output": session.target.name}, 202)
 
     @app.post("/api/render/{order}")

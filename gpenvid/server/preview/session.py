@@ -17,6 +17,7 @@ from gpenvid.job.preview.clip import PreviewClip, message_of
 from gpenvid.job.preview.desk import Desk
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.loop import check_loop, make_loop
+from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
 from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
 from gpenvid.job.progress import Progress
@@ -141,6 +142,16 @@ class PreviewSession:
         self._bump()
 
     # Pictures
+
+    def checked(self, look: Look) -> Look:
+        """The look, if its model is one that is offered: no page names files, and none starts a download.
+
+        Raises:
+            UsageError: if not.
+        """
+        if look.model not in {m["name"] for m in offered_models(self.clip.settings.model) if m["here"]}:
+            raise UsageError("there is no such model here", "choose another; `gpenvid models list` shows those that are here")
+        return look
 
     def picture(self, wanted: Wanted, view: str, *, ahead: bool = False) -> Future[bytes]:
         """A picture for a view, and those around it when there is time; `ahead`: one that is not looked at yet."""

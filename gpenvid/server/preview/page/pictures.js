@@ -22,7 +22,7 @@ export function address(frame, side, width, form) {
   if (look) {
     const { model, strength, color, deflicker, grain } = look;
     for (const [key, value] of Object.entries({ kind: "restored", model, strength, color, deflicker, grain })) query.set(key, value);
-    const people = peopleText();
+    const people = peopleText(frame);
     if (people) query.set("people", people);
   }
   return `/api/frame/${frame}?${query}`;

@@ -94,9 +94,11 @@ export function applySaved(clip) {
   if (saved.looks) update({ saved: JSON.stringify(choices()) });
 }
 
-// What differs from the tracks, as the pictures' addresses take it.
-export function peopleText() {
+// What was chosen for those in a frame, as the pictures' addresses take it.
+export function peopleText(frame) {
+  const here = new Set(state.clip.people.filter((p) => p.start <= frame && frame < p.end).map((p) => String(p.id)));
   return Object.entries(state.people)
+    .filter(([id]) => here.has(id))
     .map(([id, p]) => `${id}:${p.included ? p.strength : 0}`)
     .join(",");
 }
