@@ -21,6 +21,9 @@ function lay() {
   if (is?.total) bar.value = Math.min(1, is.done / is.total);
   else bar.removeAttribute("value");
   show(byId("notice-again"), kind === "failed" && !state.connected);
+  // Controls that have nothing to act on yet are out of reach, not merely without effect.
+  const idle = !state.clip || is?.state === "failed" || !state.connected;
+  for (const part of document.querySelectorAll(".panel, .transport, .timeline, .views, #ab")) part.inert = idle;
   const badge = badgeText(is);
   byId("badge").textContent = badge;
   show(byId("badge"), Boolean(badge) && !title);

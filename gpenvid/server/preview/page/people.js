@@ -23,7 +23,8 @@ function lay() {
   const present = here();
   const others = people.filter((p) => !present.includes(p) && p.end <= restorable());
   byId("people-count").textContent = people.length ? `${people.length} in the clip` : "";
-  const nobody = complete ? "No face was found in this clip." : "Looking for faces …";
+  const failed = state.status?.analysis.state === "failed";
+  const nobody = complete ? "No face was found in this clip." : failed ? "" : "Looking for faces …";
   byId("people-empty").textContent = people.length ? "No face in this frame." : nobody;
   show(byId("people-empty"), !present.length);
   // Rows are made anew only when others come in: a slider that is being dragged must stay what it is.

@@ -97,6 +97,7 @@ function lay() {
   const { render } = status;
   const busy = ["running", "paused", "stopping"].includes(render.state);
   const stage = render.state === "paused" ? "Paused" : render.state === "stopping" ? "Stopping" : STAGES[render.stage] ?? render.stage;
+  show(byId("render-hint"), true);
   byId("output-name").textContent = clip.output;
   byId("sidecar-name").textContent = clip.sidecar;
   byId("save-state").textContent = !clip.complete ? "" : unsaved() ? "not saved" : "choices saved";
@@ -127,6 +128,7 @@ function lay() {
   const failed = render.state === "failed" ? `${render.problem}${render.remedy ? `: ${render.remedy}` : ""}` : "";
   const told = problem || (replacing ? `${clip.output} exists already.` : failed);
   byId("render-problem").textContent = told;
+  byId("render-problem").classList.toggle("asking", replacing && !problem);
   show(byId("render-problem"), Boolean(told));
   if (offered && offered !== JSON.stringify(choices())) show(byId("command"), false);
   if (render.state !== before) {

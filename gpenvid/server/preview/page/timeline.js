@@ -100,6 +100,7 @@ function paintClip(width, height, count, colour) {
   const top = RULER + SHOTS + GAP;
   rows().forEach((row, i) => paintPerson(state.clip.people[i], at, top + row * lane, lane - GAP));
   paintRange(at, height, colour);
+  if (!state.times.length) return;
   // The frame is a span of time; the line stands in its middle.
   const x = at(state.frame + 0.5);
   context.fillStyle = colour.accent;
