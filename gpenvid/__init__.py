@@ -6,8 +6,12 @@ The same file comes back with the faces restored: same timing, same sound, every
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+# OpenCV asks once, when it is loaded; it would decode a picture of 2^30 pixels before anyone could refuse it.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**28))
 
 __version__ = "0.1.0"
 __all__ = ["Report", "RestoreSettings", "__version__", "analyse", "restore", "restore_many"]

@@ -10,7 +10,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,6 +21,9 @@ from gpenvid import __version__
 from gpenvid.cli_server import register as register_servers
 from gpenvid.errors import ExitCode, GpenvidError, StoppedError, UsageError
 from gpenvid.settings import RestoreSettings
+
+if TYPE_CHECKING:
+    from gpenvid.job.inputs import Input
 
 app = typer.Typer(
     name="gpenvid",
@@ -124,24 +127,39 @@ def _restore(
     sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool, profile: bool = False
 ) -> None:
     from gpenvid.console import ConsoleProgress, print_profile, print_summary
-    from gpenvid.job.inputs import check_side_file, classify
-    from gpenvid.job.report import write_reports
+    from gpenvid.job.inputs import check_side_file
+    from gpenvid.job.report import Report, write_reports
     from gpenvid.job.restore import restore_many
 
     if report is not None:
-        check_side_file(report, [classify(Path(s)) for s in sources])
+        check_side_file(report, _classified(sources))
     progress = ConsoleProgress(quiet=quiet)
+    done: list[Report] = []
     try:
-        done = restore_many(sources, output, settings, progress)
+        restore_many(sources, output, settings, progress, done.append)
     finally:
         progress.close()
-    if report is not None:
-        write_reports(report, done)
-    for one in done:
-        if not quiet:
-            print_summary(Console(), one)
-        if profile and one.stages:
-            print_profile(Console(), one)
+        if report is not None and done:
+            write_reports(report, done, several=len(sources) > 1)
+        for one in done:
+            if not quiet:
+                print_summary(Console(), one)
+            if profile and one.stages:
+                print_profile(Console(), one)
+
+
+def _classified(sources: list[str]) -> list[Input]:
+    """Those of several inputs that are there; the others fail in their turn."""
+    from gpenvid.job.inputs import classify
+
+    found = []
+    for source in sources:
+        try:
+            found.append(classify(Path(source)))
+        except GpenvidError:
+            if len(sources) == 1:
+                raise
+    return found
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
@@ -214,11 +232,12 @@ def verify(
     source: Annotated[Path, typer.Argument(help="The source.")],
     output: Annotated[Path, typer.Argument(help="What was made of it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Also compare the pictures: how much stayed as it was.")] = False,
 ) -> None:
     """Check that a result keeps its source's times, streams, tags and picture properties. Exit code 1 if not."""
     from gpenvid.media.audit import audit
 
-    result = audit(source, output)
+    result = audit(source, output, pixels=pixels)
     if as_json:
         print(json.dumps({"passed": result.passed, "findings": [asdict(f) for f in result.findings]}, indent=2))
     else:

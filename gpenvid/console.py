@@ -81,16 +81,24 @@ class ConsoleProgress:
 def print_summary(console: Console, report: Report) -> None:
     """One restoration as a small table."""
     table = Table(show_header=False, box=None, pad_edge=False)
+    if report.error:
+        table.add_row("failed", report.error)
+        console.print(table, highlight=False, markup=False, soft_wrap=True)
+        return
     wall = report.timing.get("wall", 0.0)
     analysis = report.analysis
     table.add_row("result", report.output)
     table.add_row("frames", f"{report.frames} in {wall:.1f} s ({report.frames / wall if wall else 0:.1f} fps)")
     table.add_row("faces", f"{report.faces} restored, {report.tracks} tracks")
-    table.add_row("detector", f"{analysis.detector}, called on {analysis.detector_calls} of {analysis.frames} frames")
+    table.add_row(
+        "detector", f"{analysis.detector or 'none, tracks were given'}, called on {analysis.detector_calls} of {analysis.frames} frames"
+    )
     table.add_row("restorer", f"{report.restorer.name}, {report.restorer.dtype} on {report.restorer.device}")
     table.add_row("memory", f"{report.memory.peak_resident / 2**20:.0f} MiB peak")
     for reason, count in report.skipped.items():
         table.add_row("skipped", f"{count} faces: {reason}")
+    for note in report.notes:
+        table.add_row("note", note)
     for warning in report.warnings:
         table.add_row("warning", warning)
     console.print(table, highlight=False, markup=False, soft_wrap=True)

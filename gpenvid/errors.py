@@ -58,3 +58,19 @@ class StoppedError(GpenvidError):
     """The user stopped the job (SIGINT or SIGTERM)."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+_GRAVITY = (ExitCode.USAGE, ExitCode.INPUT, ExitCode.WEIGHTS, ExitCode.BUG)
+
+
+class BatchError(GpenvidError):
+    """Some of several inputs could not be restored; the others are finished.
+
+    Attributes:
+        errors: one for each that failed.
+    """
+
+    def __init__(self, errors: list[GpenvidError], inputs: int) -> None:
+        super().__init__(f"{len(errors)} of {inputs} inputs failed", "each is named above and in the report; the others are finished")
+        self.errors = errors
+        self.exit_code = max((e.exit_code for e in errors), key=_GRAVITY.index)

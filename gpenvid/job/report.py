@@ -25,7 +25,10 @@ REPORT_VERSION = 1
 
 @dataclass
 class AnalysisReport:
-    """Detection effort: frames analysed, frames the detector was called on, faces looked at closely in between."""
+    """Detection effort: frames analysed, frames the detector was called on, faces looked at closely in between, and its name.
+
+    With a sidecar the name is empty.
+    """
 
     frames: int = 0
     detector_calls: int = 0
@@ -86,6 +89,7 @@ class Report:
         skipped: faces not restored, by reason.
         notes: choices that lose nothing, such as which of several video streams was restored, as sentences.
         warnings: everything that is not as in the source, as sentences.
+        error: why it failed, where it is one of several; empty otherwise.
     """
 
     source: str
@@ -104,6 +108,7 @@ class Report:
     skipped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    error: str = ""
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -128,13 +133,13 @@ class Report:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
 
 
-def write_reports(path: Path, reports: list[Report]) -> None:
-    """Write one report as an object, several as a list.
+def write_reports(path: Path, reports: list[Report], *, several: bool) -> None:
+    """Write the report of one input as an object, those of several as a list.
 
     Raises:
         InputError: if the file cannot be written.
     """
-    text = reports[0].to_json() if len(reports) == 1 else json.dumps([dataclasses.asdict(r) for r in reports], indent=2, ensure_ascii=False)
+    text = reports[0].to_json() if not several else json.dumps([dataclasses.asdict(r) for r in reports], indent=2, ensure_ascii=False)
     try:
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

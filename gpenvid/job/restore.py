@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
-from gpenvid.errors import UsageError
-from gpenvid.job.inputs import Input, classify, default_name
+from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError
+from gpenvid.job.frames import restore_to_pictures, wants_pictures
+from gpenvid.job.inputs import Input, classify
 from gpenvid.job.models import describe_device, open_detector, open_restorer
+from gpenvid.job.outputs import outputs_for
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.report import Report, RestorerReport
 from gpenvid.job.stills import restore_pictures
@@ -51,21 +53,57 @@ def restore_many(
     output: str | Path | None = None,
     settings: RestoreSettings | None = None,
     progress: Progress | None = None,
+    finished: Callable[[Report], None] | None = None,
 ) -> list[Report]:
-    """Restore several sources with the same models; `output` is then a folder. See `restore`."""
+    """Restore several sources with the same models; `output` is then a folder. See `restore`.
+
+    One that fails does not end the others.
+
+    Args:
+        finished: told of each source as soon as it is done or has failed (`Report.error`), so that nothing is lost
+            if the whole is stopped.
+
+    Raises:
+        BatchError: some of several sources failed; with the exit code of the gravest of them.
+        UsageError: two results would get the same name. Nothing has been done then.
+    """
     settings, progress = settings or RestoreSettings(), progress or Silent()
-    items = [classify(Path(s)) for s in sources]
-    outputs = _outputs(items, None if output is None else Path(output))
-    detector = open_detector(settings.detector, settings.device, progress)
+    items = [_classified(Path(s), alone=len(sources) == 1) for s in sources]
+    targets = outputs_for([i for i in items if isinstance(i, Input)], None if output is None else Path(output))
+    # Not with a sidecar: nothing would be detected, and RetinaFace might be fetched for it.
+    detector = None if settings.tracks else open_detector(settings.detector, settings.device, progress)
     restorer, template = open_restorer(settings, progress)
     if restorer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(restorer.device)
+
+    def run(item: Input, target: Path | None) -> Report:
+        if target is not None and wants_pictures(item, target):
+            return restore_to_pictures(item, target, settings, detector, restorer, template, progress)
+        if item.kind == "video":
+            return restore_video(item, target, settings, detector, restorer, template, progress)
+        if detector is None:
+            raise UsageError("--tracks is for videos", "leave it out for pictures")
+        return restore_pictures(item, target, settings, detector, restorer, template, progress)
+
     reports: list[Report] = []
-    for item, target in zip(items, outputs, strict=True):
+    errors: list[GpenvidError] = []
+    waiting = iter(targets)
+    for source, item in zip(sources, items, strict=True):
         start = time.perf_counter()
-        work = restore_video if item.kind == "video" else restore_pictures
-        report = work(item, target, settings, detector, restorer, template, progress)
-        report.analysis.detector = detector.name
+        try:
+            if isinstance(item, GpenvidError):
+                raise item
+            report = run(item, next(waiting))
+        except StoppedError:
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                raise
+            known = error if isinstance(error, GpenvidError) else GpenvidError(f"{source}: unexpected {type(error).__name__}: {error}")
+            errors.append(known)
+            report = Report(str(source), "", error=str(known))
+            progress.note(f"failed: {known}")
+        report.analysis.detector = detector.name if detector else ""
         report.identity_guard = settings.identity.name if settings.identity else "off"
         report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device))
         if restorer.report.shrunk:
@@ -73,17 +111,18 @@ def restore_many(
         report.timing["wall"] = time.perf_counter() - start
         report.measure_memory(restorer.device)
         reports.append(report)
+        if finished is not None:
+            finished(report)
+    if errors:
+        raise BatchError(errors, len(items))
     return reports
 
 
-def _outputs(items: list[Input], output: Path | None) -> list[Path | None]:
-    if output is None:
-        return [None] * len(items)
-    if len(items) == 1 and not (output.is_dir() and items[0].kind in ("still", "sequence")):
-        return [output]
-    if not output.is_dir():
-        raise UsageError(f"{output}: several inputs need a folder to go to", "make the folder and name it with -o")
-    names = [output if item.kind == "video" else output / default_name(item) for item in items]
-    if len({default_name(item) for item in items}) < len(items):
-        raise UsageError(f"{output}: two inputs have the same name", "restore them into different folders")
-    return list(names)
+def _classified(path: Path, *, alone: bool) -> Input | GpenvidError:
+    """What a path is, or why it cannot be restored; one that stands alone fails at once."""
+    try:
+        return classify(path)
+    except GpenvidError as error:
+        if alone:
+            raise
+        return error

@@ -103,7 +103,7 @@ def restore_video(
     item: Input,
     output: Path | None,
     settings: RestoreSettings,
-    detector: Detector,
+    detector: Detector | None,
     restorer: Restorer,
     template: Template,
     progress: Progress,
@@ -117,7 +117,7 @@ def restore_video(
     report = Report(str(item.path), str(plan.output), notes=list(plan.streams.notes), warnings=list(plan.warnings))
     for told in (*plan.streams.notes, *plan.warnings):
         progress.note(told)
-    key = job_key(item.path, settings, detector.name, restorer, plan.encoder)
+    key = job_key(item.path, settings, detector.name if detector else "", restorer, plan.encoder)
     try:
         with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
             check_space(plan.output.parent, plan.space - work.size(), progress.note)
@@ -181,7 +181,7 @@ def _tracks(
     reader: VideoReader,
     keep: TimeRange,
     settings: RestoreSettings,
-    detector: Detector,
+    detector: Detector | None,
     work: Work,
     report: Report,
     progress: Progress,
@@ -189,9 +189,7 @@ def _tracks(
     """The tracks to render, from an earlier run where there was one."""
     saved = work.saved_tracks()
     if saved is None:
-        found = _find_tracks(item, reader, keep, settings, detector, report.stages, progress)
-        if not found.frames:
-            raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
+        found = find_tracks(item, reader, keep, settings, detector, report.stages, progress)
         faults = reader.faults.sentences(item.path)
         saved = work.save_tracks(found, faults), faults
     tracks, faults = saved
@@ -203,19 +201,30 @@ def _tracks(
     return tracks
 
 
-def _find_tracks(
+def find_tracks(
     item: Input,
     reader: VideoReader,
     keep: TimeRange,
     settings: RestoreSettings,
-    detector: Detector,
+    detector: Detector | None,
     stages: list[StageTimes],
     progress: Progress,
 ) -> Tracks:
-    """The tracks of the chosen part: from the sidecar where one is named, else analysed."""
+    """The tracks of the chosen part: from the sidecar where one is named, else analysed.
+
+    Args:
+        detector: None only where a sidecar is named.
+
+    Raises:
+        InputError: no frame lies in the chosen part, or the sidecar tells of another clip.
+    """
     if settings.tracks is None:
+        assert detector is not None
         progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
-        return analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress, stages=stages)
+        tracks = analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress, stages=stages)
+        if not tracks.frames:
+            raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
+        return tracks
     tracks = read_sidecar(settings.tracks)
     frames = sum(1 for _ in frames_in(reader.frames(), keep))
     if frames != tracks.frames or (tracks.width, tracks.height) != reader.info.display_size:

@@ -150,18 +150,26 @@ def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Call
 
 
 def clean_up_after_success(output: Path) -> None:
-    """Remove the work folder of a run that was killed between naming its result and cleaning up."""
+    """Remove the work folder of a run that was killed between naming its result and cleaning up.
+
+    Raises:
+        UsageError: another process works on this output.
+        InputError: the folder cannot be read or removed.
+    """
     path = work_folder(output)
     journal = path / "journal.jsonl"
     if not (journal.exists() and output.is_file()):
         return
-    lock = FileLock(path / "lock", output)
-    with Journal(journal) as record:
-        facts = output.stat()
-        done = record.last("result") == [facts.st_size, facts.st_mtime_ns]
-    if done:
-        _clear(path)
-    lock.release(remove=done)
+    try:
+        lock = FileLock(path / "lock", output)
+        with Journal(journal) as record:
+            facts = output.stat()
+            done = record.last("result") == [facts.st_size, facts.st_mtime_ns]
+        if done:
+            _clear(path)
+        lock.release(remove=done)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read or removed ({error.strerror})", "remove it, or choose another -o") from error
     if done:
         _remove_if_empty(path)
 

@@ -24,7 +24,7 @@ from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
-from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan
+from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, is_empty_text
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def assemble(
             merged = heapq.merge(*streams, key=lambda item: item[0])
             begin = list(islice(merged, _BEGINNING))
             if plan.chapters:
-                output.set_chapters(_chapters_of(file, keep, _delay([packet for _, packet in begin], container)))
+                output.set_chapters(_chapters_of(file, keep, _delay([packet for _, packet in begin], file, container)))
             output.start_encoding()
             for _, packet in chain(begin, merged):
                 if packet.stream_index == video.index and packet.pts is not None:
@@ -197,11 +197,16 @@ def _copy_tags(output: OutputContainer, file: InputContainer, tags: dict[str, st
         output.metadata["encoding_tool"] = "; ".join(tags.values())  # iTunes has no tag of our own
 
 
-def _delay(packets: list[Packet[Any]], container: Container) -> Fraction:
-    """Seconds by which the muxer will move all streams: Matroska has no times before zero."""
-    if container.muxer not in ("matroska", "webm"):
+def _delay(packets: list[Packet[Any]], file: InputContainer, container: Container) -> Fraction:
+    """Seconds by which the muxer will move all streams: Matroska has no times before zero.
+
+    Sound whose first samples are to be skipped begins before zero without that where Matroska has its own word for them:
+    in Matroska itself, and in Opus.
+    """
+    if container.muxer not in ("matroska", "webm") or "matroska" in file.format.name:
         return Fraction(0)
-    return max(Fraction(0), -min((p.pts * p.time_base for p in packets if p.pts is not None), default=Fraction(0)))
+    moving = [p for p in packets if p.stream.codec_context is None or p.stream.codec_context.name not in ("opus", "libopus")]
+    return max(Fraction(0), -min((p.pts * p.time_base for p in moving if p.pts is not None), default=Fraction(0)))
 
 
 def _chapters_of(file: InputContainer, keep: TimeRange, delay: Fraction) -> list[Chapter]:
@@ -269,6 +274,8 @@ def _other_packets(
             packet.stream = others[packet.stream_index]
             yield max(last, Fraction(0)), packet
             continue
+        if is_empty_text(packet.stream, bytes(packet)):
+            continue  # MP4's muxer writes its own where a text ends
         written.moved += lines[packet.stream_index].follow(packet)
         shown, moment = (
             (first if first is not None else second or 0) * packet.time_base

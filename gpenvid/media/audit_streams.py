@@ -17,7 +17,7 @@ from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.payload import payload
 from gpenvid.media.probe import VideoInfo, is_attached_picture
-from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, lost_marks, plan_streams, transport_keeps
+from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, is_empty_text, lost_marks, plan_streams, transport_keeps
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
@@ -67,7 +67,8 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
     if plan.attachments or files[1]:
         result.compare("attachments", *files)
     _compare_chapters(result, old, new, shift, kept=plan.chapters)
-    _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS, container)
+    lost = {k.lower() for k in old.metadata} - ITUNES_TAGS if plan.itunes else set()
+    _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS | lost, container)
 
 
 def _is_cover(stream: Stream) -> bool:
@@ -99,8 +100,8 @@ def _packets_by_stream(container: InputContainer, streams: Iterable[Stream], off
     if chosen:
         try:
             for packet in container.demux(chosen):
-                if packet.size:
-                    index, data = packet.stream_index, bytes(packet)
+                index, data = packet.stream_index, bytes(packet)
+                if data and not is_empty_text(packet.stream, data):
                     counts[index] += 1
                     hashes[index][0].update(data)
                     hashes[index][1].update(payload(codecs[index], data))

@@ -15,6 +15,7 @@ from av.stream import Disposition
 
 from gpenvid.errors import InputError
 from gpenvid.media.probe import open_input
+from gpenvid.media.streams import is_empty_text
 
 _TICKS = 2  # a time, and the one it is measured against, are both rounded to the container's clock
 
@@ -69,7 +70,7 @@ def _check(file: InputContainer, written: Written) -> None:
     video = file.streams.video[0]
     found = Written()
     for packet in file.demux():
-        if not packet.size:
+        if not packet.size or is_empty_text(packet.stream, bytes(packet)):
             continue
         if packet.stream_index == video.index:
             if packet.pts is None:

@@ -53,7 +53,9 @@ def container_for_output(path: Path) -> Container:
     """
     found = _BY_SUFFIX.get(path.suffix.lower())
     if found is None:
-        raise UsageError(f"{path}: cannot write {path.suffix or 'a file without extension'}", f"use one of {', '.join(_BY_SUFFIX)}")
+        raise UsageError(
+            f"{path}: cannot write {path.suffix or 'a file without extension'}", f"use one of {', '.join(_BY_SUFFIX)}, or frames_%05d.png"
+        )
     return found
 
 

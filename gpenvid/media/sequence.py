@@ -22,6 +22,18 @@ def sequence_files(pattern: Path) -> list[Path]:
     Raises:
         InputError: if nothing matches.
     """
+    found = _matching(pattern)
+    if not found:
+        raise InputError(f"{pattern}: no file matches", "check the folder and the number of digits")
+    return [path for _, path in found]
+
+
+def existing_numbers(pattern: Path) -> list[int]:
+    """The frame numbers of the files that match a pattern, rising; none where there are none."""
+    return [number for number, _ in _matching(pattern)]
+
+
+def _matching(pattern: Path) -> list[tuple[int, Path]]:
     match = _NUMBER.search(pattern.name)
     if match is None:
         raise InputError(f"{pattern}: no frame number in the name", "write it like scan_%04d.png")
@@ -29,10 +41,7 @@ def sequence_files(pattern: Path) -> list[Path]:
     digits = rf"(\d{{{width},}})" if match[1] else r"(\d+)"
     name = re.compile(re.escape(pattern.name[: match.start()]) + digits + re.escape(pattern.name[match.end() :]))
     folder = pattern.parent
-    found = [(int(m[1]), p) for p in folder.iterdir() if (m := name.fullmatch(p.name))] if folder.is_dir() else []
-    if not found:
-        raise InputError(f"{pattern}: no file matches", "check the folder and the number of digits")
-    return [path for _, path in sorted(found)]
+    return sorted((int(m[1]), p) for p in folder.iterdir() if (m := name.fullmatch(p.name))) if folder.is_dir() else []
 
 
 def number_in(file: Path, pattern: Path) -> int:

@@ -20,6 +20,8 @@ from gpenvid.media.layout import layout_of
 from gpenvid.media.orientation import DisplayGeometry, Orientation
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".jp2")
+NARROW_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")  # cannot hold more than 8 bits
+_SEVERAL = (".tif", ".tiff", ".webp", ".png")  # may hold more than one picture
 MAX_PIXELS = 2**28  # a 16,384 pixel square; larger pictures are more likely bombs than scans
 
 _COLOR = ColorSpec(matrix=0, primaries=1, transfer=13, range=FULL)
@@ -72,7 +74,7 @@ def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25
     """Read a picture into native planes (`gbrp`, `gbrap`, `gray`, or their 16-bit forms).
 
     Raises:
-        InputError: no such file, or not a picture OpenCV can decode, or more than 2^28 pixels.
+        InputError: no such file, or not a picture OpenCV can decode, or several in one file, or more than 2^28 pixels.
     """
     try:
         data = np.fromfile(path, np.uint8)
@@ -100,12 +102,20 @@ def _decode(path: Path, data: NDArray[np.uint8]) -> tuple[Any, StillExtras]:
         try:
             image, kinds, blocks = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
+            if "MAX_IMAGE" in str(error):
+                raise _too_large(path) from error
             raise InputError(f"{path}: cannot be decoded ({error.err})", "check the file") from error
     if image is None:
         raise InputError(f"{path}: not a picture that can be decoded", "check the file with a viewer")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise InputError(f"{path}: more than {MAX_PIXELS} pixels", "cut it into parts")
+        raise _too_large(path)  # where OpenCV was loaded before gpenvid could tell it
+    if path.suffix.lower() in _SEVERAL and (pages := cv2.imcount(str(path))) > 1:
+        raise InputError(f"{path}: holds {pages} pictures", "split it into numbered files; a .png that moves can be named .apng")
     return image, StillExtras(tuple(int(k) for k in kinds), tuple(np.asarray(b, np.uint8).tobytes() for b in blocks))
+
+
+def _too_large(path: Path) -> InputError:
+    return InputError(f"{path}: more than {MAX_PIXELS} pixels", "cut it into parts")
 
 
 def encode_still(planes: Sequence[Plane], model: str, extras: StillExtras, suffix: str) -> bytes:
@@ -115,7 +125,7 @@ def encode_still(planes: Sequence[Plane], model: str, extras: StillExtras, suffi
         UsageError: if that kind of file cannot hold such samples.
     """
     image: Any = planes[0] if model == "gray" else np.dstack([planes[i] for i in (1, 0, 2, 3)[: len(planes)]])
-    if suffix in (".jpg", ".jpeg", ".webp", ".bmp") and image.dtype == np.uint16:
+    if suffix in NARROW_SUFFIXES and image.dtype == np.uint16:
         raise UsageError(f"{suffix} cannot hold 16-bit samples", "choose .png or .tif")
     if suffix in (".jpg", ".jpeg") and image.ndim == 3 and image.shape[2] == 4:
         raise UsageError(f"{suffix} cannot hold alpha", "choose .png")

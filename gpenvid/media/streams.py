@@ -65,6 +65,11 @@ def plan_streams(source: Path, info: VideoInfo, container: Container) -> StreamP
     return plan
 
 
+def is_empty_text(stream: Stream, data: bytes) -> bool:
+    """Whether a packet of MP4's subtitles says only that nothing is shown."""
+    return data == b"\0\0" and stream.codec_context is not None and stream.codec_context.name == "mov_text"
+
+
 def holds_chapters(container: Container) -> bool:
     """Whether chapters can be written; transport streams have none."""
     return container.muxer != "mpegts"
@@ -93,7 +98,7 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
         _place_data(stream, file, container, plan)
     elif stream.type not in ("audio", "subtitle", "video") or codec is None:
         plan.dropped.append(f"{what} cannot be copied")
-    elif isinstance(stream, VideoStream) and is_attached_picture(stream) and container.muxer in ("matroska", "mov", "mpegts"):
+    elif isinstance(stream, VideoStream) and is_attached_picture(stream) and container.muxer != "mp4":
         if container.muxer == "matroska":
             plan.covers.append(stream.index)
         else:

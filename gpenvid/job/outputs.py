@@ -1,0 +1,56 @@
+"""Where the results of several inputs go, decided before the first is restored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpenvid.errors import GpenvidError, UsageError
+from gpenvid.job.inputs import Input, default_name
+from gpenvid.media.containers import container_for_source
+from gpenvid.media.reader import VideoReader
+
+
+def outputs_for(items: list[Input], output: Path | None) -> list[Path | None]:
+    """The output to hand to each input's job: None for a name beside it, a folder for a video to be named in, or a file.
+
+    Raises:
+        UsageError: several inputs and no folder to put them in, or two of them would get the same name.
+    """
+    targets: list[Path | None]
+    if output is None:
+        targets = [None] * len(items)
+    elif len(items) == 1 and not (output.is_dir() and items[0].kind in ("still", "sequence")):
+        targets = [output]
+    elif not output.is_dir():
+        raise UsageError(f"{output}: several inputs need a folder to go to", "make the folder and name it with -o")
+    else:
+        targets = [output if item.kind == "video" else output / default_name(item) for item in items]
+    if len(items) > 1:
+        _check_clashes(items, targets)
+    return targets
+
+
+def _check_clashes(items: list[Input], targets: list[Path | None]) -> None:
+    taken: dict[Path, Input] = {}
+    for item, target in zip(items, targets, strict=True):
+        result = _result_of(item, target)
+        if result is None:
+            continue
+        other = taken.setdefault(result, item)
+        if other is not item:
+            told = f"{result}: both {other.path} and {item.path} would go there (two inputs have the same name)"
+            raise UsageError(told, "restore them one by one, each with its own -o, or into different folders")
+
+
+def _result_of(item: Input, target: Path | None) -> Path | None:
+    """The file an input ends up in; None where that is not known because it cannot be read, which its own job will say."""
+    suffix = None
+    if item.kind == "video" and (target is None or target.is_dir()):
+        try:
+            info = VideoReader(item.path).info
+        except GpenvidError:
+            return None
+        suffix = container_for_source(item.path, info.container, alpha=info.layout.alpha)[0].suffix
+    if target is None:
+        return item.path.resolve().parent / default_name(item, suffix)
+    return (target / default_name(item, suffix) if suffix else target).resolve()

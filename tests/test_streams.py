@@ -1,0 +1,224 @@
+"""Everything beside the picture: what comes in goes out, or is named. The files are read back without gpenvid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+from films import RATE, Film, chapters, held, png, shown_times
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.errors import UsageError
+from gpenvid.media.audit import audit
+from gpenvid.media.payload import payload
+
+DEFAULT, COMMENT, FORCED = Disposition.default, Disposition.comment, Disposition.forced
+DEAF = Disposition.hearing_impaired
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+
+
+FULL = {
+    ".mkv": Film(
+        videos=("libx264", "mpeg4"),
+        sounds=(("eng", "Original", DEFAULT), ("fra", "Commentary", COMMENT | DEAF)),
+        texts=(("subrip", "deu", DEFAULT), ("subrip", "jpn", FORCED)),
+        cover=png(),
+        fonts={"one.ttf": b"font one" * 100, "two.ttf": b"two"},
+        chapters=((0, 400, "One"), (400, 800, "Two")),
+        tags={"title": "Film", "artist": "Nobody", "reel": "7"},
+    ),
+    ".mp4": Film(
+        videos=("libx264", "mpeg4"),
+        sounds=(("eng", "", DEFAULT), ("fra", "Commentary", COMMENT)),
+        texts=(("mov_text", "deu", DEFAULT),),
+        cover=png(),
+        chapters=((0, 400, "One"), (400, 800, "Two")),
+        tags={"title": "Film", "artist": "Nobody"},
+    ),
+    ".mov": Film(
+        sounds=(("eng", "", DEFAULT), ("fra", "", DEFAULT)),
+        chapters=((0, 800, "All"),),
+        tags={"title": "Film"},
+        timecode="01:02:03:04",
+    ),
+    ".ts": Film(sounds=(("eng", "", Disposition(0)), ("fra", "", Disposition(0))), tags={"service_name": "One"}),
+    ".webm": Film(videos=("libvpx-vp9",), chapters=((100, 700, "Middle"),), tags={"title": "Film"}, texts=(("webvtt", "deu", DEFAULT),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", FULL)
+def test_all_that_a_file_holds_is_in_the_result(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = FULL[suffix].write(tmp_path / f"film{suffix}"), tmp_path / f"out{suffix}"
+    if suffix == ".webm":
+        settings = replace(settings, preset=None)
+    report = gpenvid.restore(source, out, settings)
+    assert report.warnings == []
+    assert report.faces == report.frames == 20
+    assert shown_times(out) == shown_times(source)
+    # Covers may stand elsewhere: their place is the muxer's choice.
+    assert sorted(held(out), key=repr) == sorted(held(source), key=repr)
+    assert chapters(out) == chapters(source)
+    with av.open(str(source)) as old, av.open(str(out)) as new:
+        kept = {k.lower(): v for k, v in new.metadata.items()}
+        assert {k: kept.get(k) for k in FULL[suffix].tags} == (FULL[suffix].tags if suffix != ".ts" else {"service_name": None})
+        assert [(a.metadata.get("filename"), a.data) for a in new.streams.attachments] == [
+            (a.metadata.get("filename"), a.data) for a in old.streams.attachments
+        ]
+        assert sum(s.type == "data" for s in new.streams) == sum(s.type == "data" for s in old.streams)
+        assert new.streams.video[0].metadata.get("timecode", "") == FULL[suffix].timecode
+    found = audit(source, out)
+    assert found.passed, [f for f in found.findings if f.outcome == "differs"]
+
+
+def test_which_of_several_videos_is_restored_is_said(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = FULL[".mkv"].write(tmp_path / "film.mkv")
+    report = gpenvid.restore(source, tmp_path / "out.mkv", replace(settings, strict=True))
+    assert any("2 video streams" in n and "restored is stream 0" in n and "copied as it is: 1" in n for n in report.notes)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".ts", ".webm"])
+def test_what_another_container_cannot_hold_is_named_and_the_rest_is_there(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = FULL[".mkv"].write(tmp_path / "film.mkv"), tmp_path / f"out{suffix}"
+    if suffix == ".webm":
+        settings = replace(settings, preset=None)
+    report = gpenvid.restore(source, out, settings)
+    said = " ".join(report.warnings)
+    for thing in ("subrip" if "subrip" in said else "srt", "attachment", ".mkv"):
+        assert thing in said
+    if suffix in (".mp4", ".mov"):
+        assert [h.digest for h in held(out) if h.kind == "audio"] == [h.digest for h in held(source) if h.kind == "audio"]
+        assert chapters(out) == chapters(source)
+    if suffix == ".ts":
+        assert "chapters do not fit" in said
+        assert "artist, reel, title" in said
+        assert "comment" in said
+        assert len([h for h in held(out) if h.kind == "audio"]) == 2
+    if suffix == ".webm":
+        assert "aac" in said
+    if suffix == ".mov":
+        assert "cover picture" in said
+        assert "comment, hearing_impaired" in said
+    found = audit(source, out)
+    assert found.passed, [f for f in found.findings if f.outcome == "differs"]
+    with pytest.raises(UsageError, match="leave out --strict"):
+        gpenvid.restore(source, tmp_path / f"strict{suffix}", replace(settings, strict=True))
+
+
+def test_tags_that_fit_beside_a_cover_only_in_matroska_are_named(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(cover=png(), tags={"title": "Film", "reel": "7"}).write(tmp_path / "film.mkv")
+    report = gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert any("reel" in w and ".mkv" in w for w in report.warnings)
+    assert any(h.codec == "png" for h in held(tmp_path / "out.mp4"))
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        assert file.metadata["title"] == "Film"
+        assert "gpenvid" in file.metadata["encoder"]
+
+
+def test_chapters_move_with_sound_that_begins_before_zero(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = replace(FULL[".mp4"], texts=(), cover=b"").write(tmp_path / "film.mp4")
+    gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    moved = round(1000 * (shown_times(tmp_path / "out.mkv")[0] - shown_times(source)[0]))
+    assert moved > 0
+    assert chapters(tmp_path / "out.mkv") == [(a + moved, b + moved, title) for a, b, title in chapters(source)]
+
+
+def test_a_part_has_its_share_of_the_chapters_and_no_timecode(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = replace(FULL[".mov"], chapters=((0, 300, "One"), (300, 600, "Two"), (600, 800, "Three"))).write(tmp_path / "film.mov")
+    gpenvid.restore(source, tmp_path / "out.mov", replace(settings, start=0.2, end=0.6))
+    assert chapters(tmp_path / "out.mov") == [(0, 100, "One"), (100, 400, "Two")]
+    with av.open(str(tmp_path / "out.mov")) as file:
+        assert "timecode" not in file.streams.video[0].metadata
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("start", [Fraction(12, 25), Fraction(10)])
+def test_a_picture_that_begins_later_than_its_sound_stays_later(
+    suffix: str, start: Fraction, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    source = Film(start=start).write(tmp_path / f"film{suffix}")
+    gpenvid.restore(source, tmp_path / f"out{suffix}", settings)
+    assert shown_times(tmp_path / f"out{suffix}") == shown_times(source)
+    assert held(tmp_path / f"out{suffix}")[0].times == held(source)[0].times
+
+
+def test_a_clock_that_starts_over_goes_on(settings: RestoreSettings, tmp_path: Path) -> None:
+    late = Film(start=Fraction(20), sound_start=Fraction(20)).write(tmp_path / "late.ts").read_bytes()
+    early = Film().write(tmp_path / "early.ts").read_bytes()
+    source = tmp_path / "film.ts"
+    source.write_bytes(late + early)
+    report = gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert any("clock starts over 1 time" in w for w in report.warnings)
+    times = shown_times(tmp_path / "out.mkv")
+    assert len(times) == report.frames == 40
+    steps = {round(1000 * (b - a)) for a, b in pairwise(times)}
+    assert steps <= {39, 40, 41}
+    found = audit(source, tmp_path / "out.mkv")
+    assert found.passed, [f for f in found.findings if f.outcome == "differs"]
+
+
+def test_a_gap_forward_is_a_gap(settings: RestoreSettings, make_clip, tmp_path: Path) -> None:
+    frames = [np.full((64, 64, 3), 10 * i, np.uint8) for i in range(6)]
+    pts = [0, 40, 80, 90000, 90040, 90080]
+    source = make_clip(frames, pts=pts, time_base=Fraction(1, 1000))
+    gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert shown_times(tmp_path / "out.mkv") == [Fraction(p, 1000) for p in pts]
+
+
+def test_times_that_repeat_are_moved_by_a_tick_and_counted(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = tmp_path / "film.mkv"
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream("ffv1", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for i, pts in enumerate((0, 40, 40, 120, 120, 200)):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 10 * i, np.uint8), "rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, RATE)
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = pts
+                packet.time_base = Fraction(1, 1000)
+                file.mux(packet)
+    report = gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert report.frames == 6
+    assert any("2 frames had no usable timestamp" in w for w in report.warnings)
+    assert [round(t * 1000) for t in shown_times(tmp_path / "out.mkv")] == [0, 40, 41, 120, 121, 200]
+
+
+def test_frames_that_an_edit_list_hides_are_no_damage(settings: RestoreSettings, tmp_path: Path) -> None:
+    whole, source = Film(sounds=()).write(tmp_path / "whole.mp4"), tmp_path / "film.mp4"
+    with av.open(str(whole)) as old, av.open(str(source), "w", options={"avoid_negative_ts": "disabled"}) as new:
+        copy = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.pts, packet.dts = (t - round(Fraction(1, 5) / packet.time_base) for t in (packet.pts, packet.dts))
+                packet.stream = copy
+                new.mux(packet)
+    report = gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert report.warnings == []
+    assert report.frames == 15
+    assert shown_times(tmp_path / "out.mp4") == shown_times(source)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_packet_is_the_same_however_it_is_framed(codec: str) -> None:
+    header = {"h264": bytes([0x67, 1, 2]), "hevc": bytes([0x42, 1, 2])}[codec]
+    units = [header, bytes([0x65, 3]) + b"x" * 499, bytes([0x61, 9])]  # 501 bytes: its length looks like a start code
+    framed = b"".join(len(u).to_bytes(4) + u for u in units)
+    stream = b"".join(b"\0\0\0\1" + u for u in units[1:])
+    assert payload(codec, framed) == payload(codec, stream)
+
+
+def test_sound_is_the_same_with_and_without_its_transport_header() -> None:
+    sound = bytes(range(100))
+    length = len(sound) + 7
+    header = bytes([0xFF, 0xF1, 0x4C, 0x80 | length >> 11, length >> 3 & 255, (length & 7) << 5 | 31, 0xFC])
+    assert payload("aac", header + sound) == sound == payload("aac", sound)
