@@ -16,8 +16,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError, UsageError
-from gpenvid.media.color import LIMITED, ColorSpec
+from gpenvid.media.color import FULL, LIMITED, ColorSpec
 from gpenvid.media.containers import Container, needs_global_header, supported_codecs
+from gpenvid.media.deinterlace import FieldMarker
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
@@ -43,6 +44,7 @@ _STREAM_CODEC = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc", "li
 _STREAM_CODEC |= {"dnxhd": "dnxhd", "ffv1": "ffv1", "png": "png", "h264_nvenc": "h264", "hevc_nvenc": "hevc", "av1_nvenc": "av1"}
 _EVEN_SIZES = ("libx264", "libx265")
 _INTERLACED_ENCODERS = ("libx264", "prores_ks", "ffv1")
+_LIMITED_ONLY = ("prores_ks", "dnxhd")
 # They write alpha beside the packets (VP9) or refuse it when they open (x265).
 _NO_ALPHA = ("libvpx-vp9", "libx265")
 _DEFAULT_CRF = {"libx264": 16, "libx264rgb": 16, "libx265": 16, "libsvtav1": 20, "libvpx-vp9": 18}
@@ -140,7 +142,7 @@ def choose_encoder(
     pixel_format, color = info.layout.name, info.color
     offered = offered_formats(encoder)
     if pixel_format not in offered:
-        best, loss = find_best_pix_fmt_of_list(offered, pixel_format, info.layout.alpha)
+        best, loss = find_best_pix_fmt_of_list(_of_a_kind(offered, info), pixel_format, info.layout.alpha)
         if best is None:
             raise UsageError(f"{encoder} cannot hold {pixel_format}", "choose --codec ffv1")
         # Colour space changes between RGB orders are no loss.
@@ -153,6 +155,9 @@ def choose_encoder(
         if info.layout.model == "rgb" and held.model == "yuv":
             # What the source states of RGB is no truth about these samples.
             color = replace(color, matrix=1 if info.geometry.height >= 720 else 6, range=LIMITED)
+    if encoder in _LIMITED_ONLY and color.is_full_range and info.layout.model != "rgb":
+        color = replace(color, range=LIMITED)
+        warnings.append(f"{encoder} has no full range; the samples are squeezed into the limited one (--codec ffv1 keeps them)")
     if encoder == "dnxhd" and info.layout.model == "yuv" and color.resolved_matrix(info.geometry.height) not in (1, 9):
         warnings.append("dnxhd always states BT.709 and the source is BT.601: players will show other colours (--codec prores keeps them)")
     if _halves_a_sample(info) and encoder in _EVEN_SIZES:
@@ -204,6 +209,12 @@ def offered_formats(encoder: str) -> list[str]:
     except UnknownCodecError as error:
         raise UsageError(f"this FFmpeg has no encoder {encoder}", "choose another --codec; `gpenvid doctor` lists them") from error
     return [n for n in names if not (encoder in _NO_ALPHA and n.startswith(("yuva", "gbrap")))]
+
+
+def _of_a_kind(offered: list[str], info: VideoInfo) -> list[str]:
+    """The formats of the source's own colour model, or where there are none, all. Grey is luma, and none of RGB's."""
+    model = "rgb" if info.layout.model == "rgb" else "yuv"
+    return [name for name in offered if (model == "rgb") == name.startswith(("gbr", "rgb", "bgr"))] or offered
 
 
 def _named_encoder(name: str) -> str:
@@ -297,11 +308,15 @@ def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterato
         InputError: if it fails on a frame.
     """
     context = settings.open()
+    fields = FieldMarker(settings.pixel_format, settings.width, settings.height, settings.bottom_first) if settings.interlaced else None
     try:
         for frame in frames:
             picture = frame.to_av()
-            if picture.format.name != settings.pixel_format and not picture.format.name.startswith("yuvj"):
+            same = picture.format.name == settings.pixel_format or picture.format.name.startswith("yuvj")
+            if not same or frame.color.is_full_range != settings.color.is_full_range:
                 picture = _converted(picture, settings, frame)
+            if fields is not None:
+                picture = fields.mark(picture)
             yield from context.encode(picture)
         yield from context.encode(None)
     except av.error.FFmpegError as error:
@@ -315,6 +330,9 @@ def _converted(picture: av.VideoFrame, settings: EncoderSettings, frame: Frame) 
         colorspace = 1 if settings.color.matrix == 1 else 5
         converted = picture.reformat(format=settings.pixel_format, dst_colorspace=colorspace, dst_color_range=LIMITED)
         converted.colorspace, converted.color_range = settings.color.matrix, settings.color.range
+    elif frame.color.is_full_range and not settings.color.is_full_range:
+        converted = picture.reformat(format=settings.pixel_format, src_color_range=FULL, dst_color_range=LIMITED)
+        converted.color_range = LIMITED
     else:
         converted = picture.reformat(format=settings.pixel_format)
     converted.pts, converted.time_base, converted.duration = frame.pts, frame.time_base, frame.duration

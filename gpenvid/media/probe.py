@@ -170,7 +170,9 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         Orientation.from_display_matrix(matrix) if matrix else Orientation(),
     )
     context = stream.codec_context
-    full = first.format.name.startswith("yuvj") or first.color_range == FULL
+    # As in FFmpeg's scaler, grey spans all codes unless it is stated otherwise.
+    grey = first.format.name.startswith(("gray", "ya", "mono")) and not int(first.color_range)
+    full = first.format.name.startswith("yuvj") or first.color_range == FULL or grey
     # Only the stream says it in some files, only the frame in others.
     primaries, transfer = (
         int(on_frame) if on_stream == UNSPECIFIED else int(on_stream)

@@ -1,0 +1,360 @@
+"""The picture keeps its samples, shape, fields, depth and light, whatever it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.codec.context import Flags
+from films import Film, moving_portrait, shown_times
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.errors import InputError, UsageError
+from gpenvid.media.audit import audit
+from gpenvid.media.matroska import ROOM, state_pixel_shape
+from gpenvid.media.reader import VideoReader
+
+SIZE = (320, 240)
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model), detector="builtin")
+
+
+def _encode(path: Path, codec: str, pixel_format: str, pictures: list[av.VideoFrame], **properties: object) -> Path:
+    with av.open(str(path), "w") as file:
+        options = properties.pop("options", {})
+        stream = file.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = pictures[0].width, pictures[0].height, pixel_format
+        matrix = properties.pop("matrix", None)
+        for name, value in properties.items():
+            setattr(stream.codec_context, name, value)
+        if matrix:
+            stream.set_display_matrix(matrix)
+        for picture in pictures:
+            file.mux(stream.encode(picture if picture.format.name == pixel_format else picture.reformat(format=pixel_format)))
+        file.mux(stream.encode(None))
+    return path
+
+
+def _pictures(count: int = 4, size: tuple[int, int] = SIZE, *, alpha: bool = False) -> list[av.VideoFrame]:
+    frames = moving_portrait(count, size)
+    if not alpha:
+        return [av.VideoFrame.from_ndarray(f, "rgb24") for f in frames]
+    ramp = np.tile(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], 1))
+    return [av.VideoFrame.from_ndarray(np.ascontiguousarray(np.dstack([f, ramp])), "rgba") for f in frames]
+
+
+def _planes(path: Path) -> list[list[np.ndarray]]:
+    return [[np.array(p) for p in frame.planes] for frame in VideoReader(path).frames()]
+
+
+def _marked(pictures: list[av.VideoFrame], order: str, pixel_format: str) -> list[av.VideoFrame]:
+    """The pictures with their fields in an order, as a camera's decoder gives them."""
+    graph = av.filter.Graph()
+    nodes = [graph.add_buffer(width=SIZE[0], height=SIZE[1], format=av.VideoFormat(pixel_format), time_base=Fraction(1, 25))]
+    nodes += [graph.add("setfield", order), graph.add("buffersink")]
+    graph.link_nodes(*nodes).configure()
+    marked = []
+    for number, picture in enumerate(pictures):
+        ready = picture.reformat(format=pixel_format)
+        ready.pts, ready.time_base = number, Fraction(1, 25)
+        graph.push(ready)
+        marked.append(graph.pull())
+    return marked
+
+
+def _field_order(path: Path) -> str:
+    """What the decoded frames say, asked of a filter that knows."""
+    with av.open(str(path)) as file:
+        frames = list(file.decode(video=0))
+    found = set()
+    for frame in frames:
+        for kind in ("PROGRESSIVE", "TOPFIRST", "BOTTOMFIRST"):
+            graph = av.filter.Graph()
+            nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))]
+            nodes += [graph.add("select", f"eq(interlace_type,{kind})"), graph.add("buffersink")]
+            graph.link_nodes(*nodes).configure()
+            graph.push(frame)
+            graph.push(None)
+            try:
+                graph.pull()
+            except (av.error.EOFError, av.error.BlockingIOError):
+                continue
+            found.add(kind)
+    return " and ".join(sorted(found))
+
+
+def _check(source: Path, report: gpenvid.Report) -> Path:
+    out = Path(report.output)
+    assert report.faces == report.frames == len(shown_times(source))
+    found = audit(source, out)
+    assert found.passed, [f for f in found.findings if f.outcome == "differs"]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "suffix", "expected"),
+    [
+        ("ffv1", "yuva420p", ".mkv", "ffv1"),
+        ("ffv1", "yuva444p10le", ".mkv", "ffv1"),
+        ("libvpx-vp9", "yuva420p", ".webm", "ffv1"),
+        ("qtrle", "argb", ".mov", "png"),
+        ("png", "rgba", ".mov", "png"),
+        ("png", "rgba64be", ".mov", "png"),
+        ("prores_ks", "yuva444p10le", ".mov", "prores"),
+    ],
+)
+def test_alpha_is_kept(codec: str, pixel_format: str, suffix: str, expected: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    options = {"profile": "4444"} if codec == "prores_ks" else {"lossless": "1"} if codec == "libvpx-vp9" else {}
+    source = _encode(tmp_path / f"film{suffix}", codec, pixel_format, _pictures(alpha=True), options=options)
+    out = _check(source, gpenvid.restore(source, None, settings))
+    with av.open(str(out)) as file:
+        assert file.streams.video[0].codec_context.name == expected
+    for before, after in zip(_planes(source), _planes(out), strict=True):
+        assert len(before) == len(after) == 4
+        assert np.ptp(before[3]) > 200  # the source's alpha was read in the first place
+        assert np.array_equal(before[3], after[3])
+
+
+def test_alpha_that_is_given_up_is_said(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / "film.mkv", "ffv1", "yuva420p", _pictures(alpha=True))
+    for codec in ("h264", "h265", "vp9"):
+        report = gpenvid.restore(source, tmp_path / f"{codec}.mkv", replace(settings, codec=codec))
+        assert any("alpha" in w and "is lost" in w for w in report.warnings)
+        assert not audit(source, tmp_path / f"{codec}.mkv").passed
+
+
+def test_a_palette_becomes_the_colours_it_stands_for(settings: RestoreSettings, tmp_path: Path) -> None:
+    codes = (np.indices((240, 320)).sum(axis=0) % 64).astype(np.uint8)
+    palette = np.zeros((256, 4), np.uint8)
+    palette[:, 0], palette[:64, 1], palette[:, 2] = 255, np.arange(64) * 4, 77  # ARGB
+    picture = av.VideoFrame.from_ndarray((codes, palette), "pal8")
+    source = _encode(tmp_path / "film.mov", "png", "pal8", [picture])
+    report = gpenvid.restore(source, tmp_path / "out.mov", settings)
+    assert report.warnings == []
+    green, blue, red, alpha = _planes(tmp_path / "out.mov")[0]
+    assert sorted(np.unique(red)) == sorted(np.unique(palette[:64, 1]))
+    assert {tuple(np.unique(p)) for p in (green, blue, alpha)} == {(77,), (0,), (255,)}
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "suffix"),
+    [
+        ("libvpx-vp9", "yuv420p", ".webm"),
+        ("ffv1", "yuv420p", ".mkv"),
+        ("ffv1", "yuv422p10le", ".mkv"),
+        ("png", "rgb24", ".mov"),
+        ("libx264", "yuv444p", ".mp4"),
+    ],
+)
+def test_odd_sizes_stay_odd(codec: str, pixel_format: str, suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / f"film{suffix}", codec, pixel_format, _pictures(size=(321, 241)))
+    out = _check(source, gpenvid.restore(source, None, settings))
+    assert VideoReader(out).info.geometry.width == 321
+
+
+@pytest.mark.parametrize("aspect", [Fraction(16, 15), Fraction(8, 9), Fraction(4, 3)])
+@pytest.mark.parametrize(
+    ("codec", "name"), [("ffv1", "a.mkv"), ("vp9", "a.webm"), ("vp9", "a.mkv"), ("h264", "a.mkv"), ("prores", "a.mov"), ("h264", "a.ts")]
+)
+def test_pixels_keep_their_shape(codec: str, name: str, aspect: Fraction, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / "film.mp4", "libx264", "yuv420p", _pictures(2), sample_aspect_ratio=aspect)
+    report = gpenvid.restore(source, tmp_path / name, replace(settings, codec=codec))
+    with av.open(report.output) as file:
+        assert file.streams.video[0].sample_aspect_ratio == aspect
+        assert len(list(file.decode(video=0))) == 2
+        assert "title" not in {k.lower() for k in file.streams.video[0].metadata}
+
+
+def test_the_pixel_shape_leaves_a_track_its_name(tmp_path: Path) -> None:
+    for title in ("", "The picture"):
+        path = tmp_path / "film.mkv"
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("ffv1", rate=25)
+            stream.width, stream.height = SIZE
+            stream.metadata["title"] = title + ROOM
+            for picture in _pictures(2):
+                file.mux(stream.encode(picture.reformat(format="yuv420p")))
+            file.mux(stream.encode(None))
+        state_pixel_shape(path, *SIZE, Fraction(12, 11), title)
+        with av.open(str(path)) as file:
+            assert file.streams.video[0].sample_aspect_ratio == Fraction(12, 11)
+            assert file.streams.video[0].metadata.get("title", "") == title
+            assert len(list(file.decode(video=0))) == 2
+        with pytest.raises(InputError, match="pixel shape"):
+            state_pixel_shape(path, *SIZE, Fraction(12, 11), title + ROOM * 9)
+
+
+@pytest.mark.parametrize("order", ["tff", "bff"])
+@pytest.mark.parametrize(
+    ("pixel_format", "codec", "name"),
+    [("yuv420p", None, "a.mp4"), ("yuv422p10le", None, "a.mov"), ("yuv420p", "ffv1", "a.mkv"), ("yuv420p", "prores", "a.mov")],
+)
+def test_fields_keep_their_order(
+    order: str, pixel_format: str, codec: str | None, name: str, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    pictures = _marked(_pictures(), order, pixel_format)
+    source = _encode(tmp_path / "film.mp4", "libx264", pixel_format, pictures, flags=Flags.interlaced_dct)
+    expected = {"tff": "TOPFIRST", "bff": "BOTTOMFIRST"}[order]
+    assert _field_order(source) == expected
+    report = gpenvid.restore(source, tmp_path / name, replace(settings, codec=codec))
+    assert any("--deinterlace" in w for w in report.warnings)
+    assert _field_order(_check(source, report)) == expected
+
+
+@pytest.mark.parametrize("codec", ["h265", "dnxhr", "vp9", "av1"])
+def test_a_codec_without_fields_says_so(codec: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / "film.mp4", "libx264", "yuv422p", _marked(_pictures(), "tff", "yuv422p"), flags=Flags.interlaced_dct)
+    report = gpenvid.restore(source, tmp_path / ("a.mov" if codec == "dnxhr" else "a.mkv"), replace(settings, codec=codec))
+    assert any("cannot mark frames as interlaced" in w and "--deinterlace" in w for w in report.warnings)
+
+
+@pytest.mark.parametrize(
+    "pixel_format", ["yuv420p", "yuv422p", "yuv444p", "yuv422p10le", "yuv444p10le", "yuv422p12le", "yuv444p12le", "gray"]
+)
+@pytest.mark.parametrize(("codec", "name"), [("ffv1", "a.mkv"), ("prores", "a.mov"), ("dnxhr", "a.mov")])
+def test_master_formats_hold_the_picture(pixel_format: str, codec: str, name: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    # DNxHR knows BT.709 only.
+    source = _encode(tmp_path / "film.mkv", "ffv1", pixel_format, _pictures(2), colorspace=1)
+    report = gpenvid.restore(source, tmp_path / name, replace(settings, codec=codec, strength=0))
+    exact = codec == "ffv1"
+    assert (
+        exact
+        or report.warnings
+        or (codec, pixel_format)
+        in (
+            ("prores", "yuv422p10le"),
+            ("prores", "yuv444p10le"),
+            ("dnxhr", "yuv422p"),
+            ("dnxhr", "yuv422p10le"),
+            ("dnxhr", "yuv444p10le"),
+        )
+    )
+    for before, after in zip(VideoReader(source).frames(), VideoReader(tmp_path / name).frames(), strict=True):
+        if exact:
+            assert all(np.array_equal(a, b) for a, b in zip(before.planes, after.planes, strict=True))
+        old, new = (f.thumbnail(*SIZE).astype(float) / 255 for f in (before, after))
+        assert 10 * np.log10(1 / max(np.mean((old - new) ** 2), 1e-12)) > 38
+
+
+def test_a_codec_that_states_other_colours_says_so(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / "film.mkv", "ffv1", "yuv422p", _pictures(2), colorspace=5)
+    report = gpenvid.restore(source, tmp_path / "a.mov", replace(settings, codec="dnxhr"))
+    assert any("BT.601" in w for w in report.warnings)
+    full = _encode(tmp_path / "full.mp4", "libx264", "yuvj422p", _pictures(2))
+    report = gpenvid.restore(full, tmp_path / "b.mov", replace(settings, codec="prores", strength=0))
+    assert any("full range" in w for w in report.warnings)
+    before, after = (next(VideoReader(p).frames()).thumbnail(*SIZE).astype(int) for p in (full, tmp_path / "b.mov"))
+    assert np.abs(before - after).mean() < 2
+
+
+def test_rgb_that_becomes_yuv_keeps_its_colours_and_says_its_matrix(settings: RestoreSettings, tmp_path: Path) -> None:
+    flat = np.full((240, 320, 3), (200, 40, 90), np.uint8)
+    source = _encode(tmp_path / "film.mov", "png", "rgb24", [av.VideoFrame.from_ndarray(flat, "rgb24")])
+    for height in (240, 720):
+        tall = np.full((height, 320, 3), (200, 40, 90), np.uint8)
+        source = _encode(tmp_path / "film.mov", "png", "rgb24", [av.VideoFrame.from_ndarray(tall, "rgb24")])
+        report = gpenvid.restore(source, tmp_path / f"{height}.mov", replace(settings, codec="prores"))
+        assert any("converted" in w for w in report.warnings)
+        frame = next(VideoReader(tmp_path / f"{height}.mov").frames())
+        assert frame.color.matrix == (1 if height >= 720 else 6)
+        assert np.abs(frame.thumbnail(32, 32)[16, 16].astype(int) - (200, 40, 90)).max() <= 2
+
+
+def test_png_takes_no_yuv(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / "film.mkv", "ffv1", "yuv444p", _pictures(2))
+    with pytest.raises(UsageError, match=r"frames_%05d\.png"):
+        gpenvid.restore(source, tmp_path / "a.mov", replace(settings, codec="png"))
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_every_turn_and_mirror_of_a_video_is_seen_upright_and_kept(number: int, settings: RestoreSettings, tmp_path: Path) -> None:
+    one, low = 65536, 1 << 30
+    turns = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)]
+    a, b, c, d = turns[number]
+    matrix = (a * one, b * one, 0, c * one, d * one, 0, 0, 0, low)
+    pictures = []
+    for shown in moving_portrait(3):
+        # The display matrix maps stored (x, y) to shown (a x + c y, b x + d y); its transpose maps back.
+        stored = shown.swapaxes(0, 1) if a == 0 else shown
+        stored = stored[:, :: (a or b)] if a == 0 else stored[:, ::a]
+        stored = stored[:: (d or c)] if a == 0 else stored[::d]
+        pictures.append(av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), "rgb24"))
+    source = _encode(tmp_path / "film.mp4", "libx264", "yuv420p", pictures, matrix=matrix)
+    out = _check(source, gpenvid.restore(source, None, settings))
+    assert VideoReader(out).info.display_matrix == (matrix if number else None)  # upright is not written
+    assert np.abs(next(VideoReader(out).frames()).thumbnail(*SIZE).astype(int) - moving_portrait(1)[0]).mean() < 8
+
+
+def test_a_size_that_changes_on_the_way_is_scaled_and_said(settings: RestoreSettings, tmp_path: Path) -> None:
+    parts = [_encode(tmp_path / f"{size[0]}.ts", "libx264", "yuv420p", _pictures(5, size)).read_bytes() for size in (SIZE, (160, 120))]
+    source = tmp_path / "film.ts"
+    source.write_bytes(b"".join(parts))
+    report = gpenvid.restore(source, tmp_path / "out.ts", settings)
+    assert report.frames == 10
+    assert any("5 frames change size" in w for w in report.warnings)
+    assert {(f.width, f.height) for f in VideoReader(tmp_path / "out.ts").frames()} == {SIZE}
+
+
+def test_light_levels_of_hdr10_are_kept(settings: RestoreSettings, tmp_path: Path) -> None:
+    levels = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400:log-level=none"
+    colours = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
+    source = _encode(tmp_path / "film.mp4", "libx265", "yuv420p10le", _pictures(), options={"x265-params": levels}, **colours)
+    info = VideoReader(source).info
+    assert info.mastering is not None
+    assert info.mastering.light == (1000, 400)
+    out = _check(source, gpenvid.restore(source, tmp_path / "out.mp4", settings))
+    assert VideoReader(out).info.mastering == info.mastering
+    assert VideoReader(out).info.color == info.color
+    report = gpenvid.restore(source, tmp_path / "out.mkv", replace(settings, codec="ffv1"))
+    assert any("light levels" in w for w in report.warnings)
+
+
+@pytest.mark.parametrize(("suffix", "tag"), [(".mp4", "hvc1"), (".mov", "hvc1")])
+def test_hevc_has_the_tag_that_quicktime_plays(suffix: str, tag: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(frames=4).write(tmp_path / "film.mp4")
+    gpenvid.restore(source, tmp_path / f"out{suffix}", replace(settings, codec="h265", preset="ultrafast"))
+    with av.open(str(tmp_path / f"out{suffix}")) as file:
+        assert file.streams.video[0].codec_context.codec_tag == tag
+
+
+def test_a_video_becomes_numbered_pictures(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / "film.mkv", "ffv1", "gbrp10le", _pictures(3))
+    report = gpenvid.restore(source, tmp_path / "out_%03d.png", replace(settings, strength=0))
+    assert [p.name for p in sorted(tmp_path.glob("out_*"))] == ["out_001.png", "out_002.png", "out_003.png"]
+    assert (report.frames, report.warnings) == (3, [])
+    for number, (green, blue, red) in enumerate(_planes(source), start=1):
+        picture = cv2.imread(str(tmp_path / f"out_{number:03d}.png"), cv2.IMREAD_UNCHANGED)
+        assert picture.dtype == np.uint16
+        assert np.array_equal(np.rint(picture / 65535 * 1023).astype(int), np.dstack([blue, green, red]))
+
+
+def test_pictures_of_yuv_have_the_colours_of_the_film(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encode(tmp_path / "film.mp4", "libx264", "yuv444p", _pictures(3), options={"crf": "1"})
+    report = gpenvid.restore(source, tmp_path / "out_%d.tif", settings)
+    assert report.faces == 3
+    shown = cv2.imread(str(tmp_path / "out_1.tif"))[:, :, ::-1].astype(int)
+    assert np.median(np.abs(shown - moving_portrait(1)[0])) <= 2
+
+
+def test_pictures_say_what_they_lose_and_leave_nothing_half_written(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(frames=4).write(tmp_path / "film.mp4")
+    with pytest.raises(UsageError, match="1 other streams"):
+        gpenvid.restore(source, tmp_path / "out_%d.png", replace(settings, strict=True))
+    deep = _encode(tmp_path / "deep.mkv", "ffv1", "yuv420p10le", _pictures(2))
+    with pytest.raises(UsageError, match=r"\.jpg cannot hold the 10 bits"):
+        gpenvid.restore(deep, tmp_path / "out_%d.jpg", settings)
+    with pytest.raises(UsageError, match="--crf is for videos"):
+        gpenvid.restore(source, tmp_path / "out_%d.png", replace(settings, crf=20))
+    (tmp_path / "out_2.png").write_text("mine")
+    with pytest.raises(UsageError, match="exists already"):
+        gpenvid.restore(source, tmp_path / "out_%d.png", settings)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["deep.mkv", "film.mp4", "out_2.png"]
