@@ -76,3 +76,10 @@ def stability(session: nox.Session) -> None:
     """Benchmark: detection reuse, jitter and flicker over the shared clips. Figures go to docs/benchmarks.md."""
     _install(session, "dev")
     session.run("python", "benchmarks/stability.py", *session.posargs)
+
+
+@nox.session
+def baseline(session: nox.Session) -> None:
+    """Benchmark: the plain way against gpenvid, on the same weights. Figures go to docs/benchmarks.md."""
+    _install(session, "dev")
+    session.run("python", "benchmarks/baseline.py", *session.posargs)

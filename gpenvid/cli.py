@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpenvid import __version__
+from gpenvid.cli_bench import register as register_bench
 from gpenvid.cli_server import register as register_servers
 from gpenvid.errors import ExitCode, GpenvidError, StoppedError, UsageError
 from gpenvid.settings import RestoreSettings
@@ -35,6 +36,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="List, get and check model weights.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
 register_servers(app)
+register_bench(app)
 
 _DEFAULTS = RestoreSettings()
 

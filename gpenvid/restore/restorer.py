@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +85,12 @@ class BatchReport:
     shrunk: int = 0
 
 
+@lru_cache(maxsize=4)
+def _crop_threads(count: int) -> ThreadPoolExecutor:
+    """Threads that restore a crop each. Kept: every new thread brings a heap of its own."""
+    return ThreadPoolExecutor(count, "gpenvid crop", torch.set_num_threads, (1,))
+
+
 class Restorer:
     """Runs a GPEN generator over crops.
 
@@ -113,7 +120,7 @@ class Restorer:
             self.batch = 1
         else:
             self.batch = batch or torch.get_num_threads()
-            self._pool = ThreadPoolExecutor(self.batch, "gpenvid crop", torch.set_num_threads, (1,))
+            self._pool = _crop_threads(self.batch)
 
     def restore(self, crops: Sequence[Crop], check: Callable[[], None] = go_on) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.

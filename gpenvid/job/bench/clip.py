@@ -41,7 +41,7 @@ def write_clip(path: Path, width: int, height: int, *, faces: int, frames: int) 
     turn = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
     try:
         with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast", "crf": "20"})
+            stream = container.add_stream("libx264", rate=_RATE, options={"preset": "superfast", "crf": "12"})
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for t in range(frames):
                 picture = np.full((height, width, 3), 64, np.uint8)

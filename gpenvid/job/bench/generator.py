@@ -1,0 +1,96 @@
+"""What a crop costs: the generator alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gpenvid.job.bench.clip import talking_head
+from gpenvid.job.bench.machine import fastest
+from gpenvid.job.report import peak_resident_bytes
+from gpenvid.restore.cards import ModelCard
+from gpenvid.restore.restorer import Crop, Restorer, load_restorer
+
+
+@dataclass(frozen=True)
+class GeneratorCase:
+    """One network in one number format.
+
+    Attributes:
+        name: for people.
+        path: its weight file.
+        batches: numbers of crops restored together.
+        runs: repetitions, of which the fastest counts.
+    """
+
+    name: str
+    path: Path
+    device: str
+    dtype: str
+    batches: tuple[int, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class GeneratorResult:
+    """What a case costs.
+
+    Attributes:
+        load_seconds: reading and preparing the weights, PyTorch loaded already.
+        first_seconds: the first crop.
+        ms_per_face: wall milliseconds by number of crops restored together.
+        peak_resident, peak_device: bytes, of a process that did nothing else; 0 where not measured.
+        relative_error, psnr: against float32 on the same crop, in the norm of the picture and in dB; None for float32 itself.
+    """
+
+    name: str
+    size: int
+    dtype: str
+    load_seconds: float
+    first_seconds: float
+    ms_per_face: dict[int, float] = field(default_factory=dict)
+    peak_resident: int = 0
+    peak_device: int = 0
+    relative_error: float | None = None
+    psnr: float | None = None
+
+
+def measure_generator(case: GeneratorCase) -> GeneratorResult:
+    """Run a case. Its memory is this process's, so call it in one of its own."""
+    start = time.perf_counter()
+    restorer = _load(case, case.dtype)
+    load = time.perf_counter() - start
+    crop = _portrait(restorer.size)
+    start = time.perf_counter()
+    (restored,) = restorer.restore([crop])
+    first = time.perf_counter() - start
+    speeds = {}
+    for batch in case.batches:
+        if restorer.device.type == "cuda":
+            restorer.batch = batch
+        crops = [crop] * batch
+        speeds[batch] = 1e3 * fastest(lambda crops=crops: restorer.restore(crops), restorer.device, case.runs) / batch  # type: ignore[misc]
+    on_gpu = restorer.device.type == "cuda"
+    peaks = peak_resident_bytes(), torch.cuda.max_memory_allocated(restorer.device) if on_gpu else 0
+    error = _difference(restored, _load(case, "fp32").restore([crop])[0]) if case.dtype != "fp32" else (None, None)
+    return GeneratorResult(case.name, restorer.size, restorer.dtype, load, first, speeds, *peaks, *error)
+
+
+def _load(case: GeneratorCase, dtype: str) -> Restorer:
+    card = ModelCard(case.name, "restorer", case.path.name, "", "")
+    return load_restorer(card, case.path, device=case.device, dtype=dtype)
+
+
+def _portrait(size: int) -> Crop:
+    picture = talking_head(2 * size, 2 * size)[0]
+    middle = picture[size // 2 : size // 2 + size, size // 2 : size // 2 + size]
+    return np.ascontiguousarray(middle, np.float32) / np.float32(255)
+
+
+def _difference(found: Crop, expected: Crop) -> tuple[float, float]:
+    difference = float(np.square(found - expected).mean())
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected)), float(10 * np.log10(1 / max(difference, 1e-12)))

@@ -1,0 +1,120 @@
+"""The machine that is measured on, and the floor under every figure taken there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gpenvid.job.models import describe_device
+from gpenvid.restore.gpen import GpenGenerator, GpenShape
+
+_SIDE = 2048  # of the matrices: large enough that starting costs nothing
+_COPIED = 256 << 20  # bytes: more than any cache but the largest servers' holds
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the figures belong to.
+
+    Attributes:
+        threads: that PyTorch uses.
+        load: processes that wanted to run when measuring began, of the system's last minute; -1 where it does not tell.
+        matrix_gflops: measured rate of one thread on large float32 matrix products, in 10^9 operations per second (a multiplication
+            and an addition are two); on a GPU, of the device.
+        bandwidth_gb: measured bytes per second, in 10^9, of one thread copying: read and written ones.
+    """
+
+    processor: str
+    cores: int
+    threads: int
+    device: str
+    system: str
+    python: str
+    torch: str
+    load: float
+    matrix_gflops: float
+    bandwidth_gb: float
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least a network can take here.
+
+    Attributes:
+        gflop: operations of one crop, in 10^9.
+        megabytes: weights and every convolution's input and output, moved once, in 10^6 bytes.
+        milliseconds: what the slower of the two takes on one thread, at the measured rates.
+    """
+
+    gflop: float
+    megabytes: float
+    milliseconds: float
+
+
+def fastest(work: Callable[[], object], device: torch.device, runs: int = 5) -> float:
+    """Least wall seconds of several runs, after one to warm up: what other work does to a machine only adds."""
+    times = []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def examine_machine(device: torch.device) -> Machine:
+    """Describe this machine and measure its rates. Sets PyTorch to one thread for that, so call it in a process of its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    matrix = torch.rand(_SIDE, _SIDE, device=device)
+    rate = 2 * _SIDE**3 / fastest(lambda: matrix @ matrix, device)
+    source = torch.zeros(_COPIED // 4, device=device)
+    target = torch.empty_like(source)
+    bandwidth = 2 * _COPIED / fastest(lambda: target.copy_(source), device)
+    return Machine(
+        _processor(),
+        os.cpu_count() or 1,
+        threads,
+        describe_device(device),
+        platform.platform(),
+        platform.python_version(),
+        torch.__version__,
+        os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0,
+        rate / 1e9,
+        bandwidth / 1e9,
+    )
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.is_file() else []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def floor_of(shape: GpenShape, machine: Machine) -> Floor:
+    """The floor of a network's float32 forward pass for one crop; nothing is computed for it."""
+    with torch.device("meta"):
+        network = GpenGenerator(shape)
+        moved = 4 * sum(p.numel() for p in network.parameters())
+
+        def count(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            nonlocal moved
+            moved += 4 * (inputs[0].numel() + output.numel())
+
+        for name, module in network.named_modules():
+            # Encoder and modulated convolutions; blurs and activations could be part of them.
+            if name.startswith(("ecd", "generator.conv", "generator.to_rgb")) and hasattr(module, "weight") and module.weight.dim() > 2:
+                module.register_forward_hook(count)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.empty(1, 3, shape.size, shape.size))
+    flop = counter.get_total_flops()
+    return Floor(flop / 1e9, moved / 1e6, 1e3 * max(flop / (machine.matrix_gflops * 1e9), moved / (machine.bandwidth_gb * 1e9)))
