@@ -72,6 +72,12 @@ def restore(
     only: Annotated[str, typer.Option(help="Restore these people only, by track number: 1,3.")] = "",
     exclude: Annotated[str, typer.Option(help="Leave these people as they are, by track number: 2.")] = "",
     identity: Annotated[Path | None, typer.Option(help="ONNX face embedding; faces that turn into someone else are left alone.")] = None,
+    least_eyes: Annotated[float, typer.Option(help="Leave faces alone whose eyes are nearer than this, in pixels.")] = _DEFAULTS.least_eyes,
+    most_turn: Annotated[float, typer.Option(help="Leave faces turned further than this: 0.5 is nearly a profile.")] = _DEFAULTS.most_turn,
+    least_sharpness: Annotated[
+        float, typer.Option(help="Leave faces blurred to less than this share of their usual sharpness; 0: never.")
+    ] = _DEFAULTS.least_sharpness,
+    least_likeness: Annotated[float, typer.Option(help="With --identity: least cosine to the source's face.")] = _DEFAULTS.least_likeness,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
     batch: Annotated[int, typer.Option(help="Crops per network call; 0 chooses.")] = _DEFAULTS.batch,
@@ -105,6 +111,10 @@ def restore(
         deflicker=deflicker,
         tracks=tracks,
         identity=identity,
+        least_eyes=least_eyes,
+        most_turn=most_turn,
+        least_sharpness=least_sharpness,
+        least_likeness=least_likeness,
         only=_numbers("--only", only),
         exclude=_numbers("--exclude", exclude),
         device=device,

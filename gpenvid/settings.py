@@ -23,6 +23,10 @@ class RestoreSettings:
         tracks: a file written by `gpenvid analyse`, instead of analysing the clip.
         only, exclude: people by track number; none in `only` means all.
         identity: an ONNX face embedding; restored faces that no longer look like the same person to it are left alone.
+        least_eyes: faces whose eyes are nearer than this many pixels are left alone.
+        most_turn: faces whose nose is further than this many eye distances from the middle of the eyes are left alone.
+        least_sharpness: faces blurred to less than this share of their usual sharpness are left alone; 0 for none.
+        least_likeness: with `identity`, the least cosine between source and restored face, -1 to 1.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `fp32` or `bf16`.
         batch: crops per network call, 0 for automatic.
@@ -46,6 +50,10 @@ class RestoreSettings:
     only: tuple[int, ...] = ()
     exclude: tuple[int, ...] = ()
     identity: Path | None = None
+    least_eyes: float = 6.0
+    most_turn: float = 0.75
+    least_sharpness: float = 0.35
+    least_likeness: float = 0.25
     device: str = "auto"
     dtype: str = "auto"
     batch: int = 0
@@ -67,14 +75,18 @@ class RestoreSettings:
         Raises:
             UsageError: naming the option and its range.
         """
-        for option in ("start", "end", "crf"):
+        for option in ("start", "end", "crf", "least_eyes", "most_turn", "least_sharpness", "least_likeness"):
             value = getattr(self, option)
             if value is not None and not math.isfinite(value):
-                raise UsageError(f"--{option} {value} is no number", "give a finite one")
+                raise UsageError(f"--{option.replace('_', '-')} {value} is no number", "give a finite one")
         if not 0 <= self.strength <= 1:
             raise UsageError(f"--strength {self.strength:g} is out of range", "choose 0 to 1")
         if not 0 <= self.grain <= 1:
             raise UsageError(f"--grain {self.grain:g} is out of range", "choose 0 to 1")
+        for option, low, high in (("least_eyes", 0, 1000), ("most_turn", 0, 10), ("least_sharpness", 0, 1), ("least_likeness", -1, 1)):
+            if not low <= getattr(self, option) <= high:
+                name = option.replace("_", "-")
+                raise UsageError(f"--{name} {getattr(self, option):g} is out of range", f"choose {low} to {high}")
         if self.batch < 0:
             raise UsageError(f"--batch {self.batch} is out of range", "choose 1 or more, or 0 for automatic")
         if self.crf is not None and not 0 <= self.crf <= 63:

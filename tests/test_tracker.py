@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.ease import GuardSettings, face_weights, turn
 from gpenvid.faces.reuse import match_faces
+from gpenvid.faces.sharpness import sharpness
 from gpenvid.faces.shots import CutFinder
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracker import Tracker
@@ -397,3 +398,30 @@ def test_a_detection_that_no_close_look_confirms_makes_no_track(astronaut: np.nd
         oracle.places[frames[t].tobytes()] = [false]
     oracle.close_look = PixelLook(oracle)
     assert _follow(frames, oracle).tracks == []
+
+
+def test_a_moment_of_blur_is_left_alone_and_a_soft_face_is_not(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = []
+    for t, frame in enumerate(_clip(astronaut, [_head], 60, oracle)):
+        blurred = cv2.GaussianBlur(frame, (0, 0), 5.0) if 25 <= t < 40 else cv2.GaussianBlur(frame, (0, 0), 0.8)
+        oracle.places[blurred.tobytes()] = oracle.places[frame.tobytes()]
+        frames.append(blurred)
+    (track,) = _follow(frames, oracle).tracks
+    assert {f.reason for f in track.flags} == {"too blurred"}
+    assert track.weights[32] < 0.01
+    assert track.weights[:20].min() == track.weights[46:].min() == 1
+
+
+def test_sharpness_is_the_same_for_every_size_and_contrast_of_a_face(astronaut: np.ndarray) -> None:
+    def gray(scale: float, contrast: float = 1.0) -> float:
+        picture = cv2.cvtColor(_scene(astronaut, [_similarity(scale, 0.2, 160, 120)]), cv2.COLOR_RGB2GRAY)
+        picture = np.clip(128 + contrast * (picture.astype(float) - 128), 0, 255).astype(np.uint8)
+        return sharpness(picture, apply_affine(_similarity(scale, 0.2, 160, 120), LANDMARKS))
+
+    assert gray(1.2) == pytest.approx(gray(0.8), rel=0.25)
+    assert gray(1.2, 0.6) == pytest.approx(gray(1.2), rel=0.2)
+
+
+def test_sharpness_of_a_face_outside_the_picture_is_zero() -> None:
+    assert sharpness(np.zeros((40, 40), np.uint8), LANDMARKS + 500) == 0

@@ -21,12 +21,15 @@ class BlendSettings:
         keep_colour: keep the source's low frequencies.
         deflicker: average the change over neighbouring frames where the faces agree.
         grain: share of the source's own fine noise that is kept on top, 0 to 1.
+        least_likeness: cosine of face embeddings from which a restored face counts as somebody else; a little above it, it
+            comes in by degrees.
     """
 
     strength: float = 1.0
     keep_colour: bool = True
     deflicker: bool = True
     grain: float = 0.0
+    least_likeness: float = 0.25
 
 
 def residual_of(restored: NDArray[np.float32], source: NDArray[np.float32], *, keep_colour: bool) -> NDArray[np.float32]:

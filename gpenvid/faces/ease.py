@@ -17,12 +17,16 @@ class GuardSettings:
 
     Attributes:
         eye_distance: in pixels of the full picture.
+        blur: sharpness of the face as a share of the same person's usual one (median of the track): a moment of motion blur.
+        focus: sharpness itself (`sharpness`): faces out of focus all along.
         turn: how far the nose lies from the middle of the eyes, in eye distances; 0 is frontal, about 0.5 is a profile.
         ease: frames over which a face comes in and goes out inside a shot.
     """
 
     eye_distance: tuple[float, float] = (6.0, 10.0)
     turn: tuple[float, float] = (0.75, 0.50)
+    blur: tuple[float, float] = (0.35, 0.55)
+    focus: tuple[float, float] = (0.04, 0.08)
     ease: int = 6
 
 
@@ -56,15 +60,27 @@ def _size(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def face_weights(
-    landmarks: NDArray[np.float64], start: int, shot: tuple[int, int], settings: GuardSettings
+    landmarks: NDArray[np.float64],
+    start: int,
+    shot: tuple[int, int],
+    settings: GuardSettings,
+    sharpness: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], list[Flag]]:
     """Weights (N,) of a track from frame `start` on, inside a shot (first frame, frame after the last), and their reasons.
 
     A guard that trips for a moment is ignored and one that trips twice within a few frames stays on: hysteresis, without
     looking at the past only. Changes of weight are spread over frames, or faces would blink.
+
+    Args:
+        landmarks: (N, 5, 2) in pixels of the full picture.
+        sharpness: (N,), not a number where it was not measured; None if it was nowhere.
     """
     count = len(landmarks)
     guards = {"too small": _ramp(_size(landmarks), settings.eye_distance), "turned away": _ramp(turn(landmarks), settings.turn)}
+    if sharpness is not None and np.isfinite(sharpness).any():
+        usual = float(np.nanmedian(sharpness))
+        seen = np.where(np.isfinite(sharpness), sharpness, usual)
+        guards["too blurred"] = np.minimum(_ramp(seen / max(usual, 1e-6), settings.blur), _ramp(seen, settings.focus))
     weights = np.ones(count)
     flags: list[Flag] = []
     for reason, values in guards.items():

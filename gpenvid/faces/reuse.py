@@ -69,12 +69,14 @@ class Sighting:
         source: whether the detector saw it or the flow carried it.
         previous: index into the previous frame's sightings, None at a track's first frame.
         belief: of a close look that it is a face, None where none was taken.
+        sharpness: see `sharpness`, None where it was not measured.
     """
 
     face: Face
     source: Source
     previous: int | None = None
     belief: float | None = None
+    sharpness: float | None = None
 
 
 Detect = Callable[[SmallFrame], list[Face]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from gpenvid.faces.align import similarity_parameters
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.ease import GuardSettings, face_weights
 from gpenvid.faces.reuse import ReuseSettings, Sighting, SmallFrame, WindowAnalyser
+from gpenvid.faces.sharpness import sharpness
 from gpenvid.faces.shots import CutFinder, Shot
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracks import Track, Tracks
@@ -131,7 +132,7 @@ class Tracker:
         if self._position == self._shot_start:
             self._window, self._window_start = [frame], self._position
             self._faces = self._windows.detect(frame)
-            self._open = [_Chain(self._position, [Sighting(f, "detected")]) for f in self._faces]
+            self._open = [_Chain(self._position, _measured([Sighting(f, "detected")], frame)) for f in self._faces]
         else:
             self._window.append(frame)
             if len(self._window) > self.settings.reuse.window:
@@ -142,8 +143,8 @@ class Tracker:
     def _flush(self) -> None:
         """Fill the window and keep its last frame as the first of the next."""
         rows = self._windows.fill(self._window, self._faces)
-        for index, row in enumerate(rows, start=self._window_start + 1):
-            self._extend(index, row)
+        for index, (row, frame) in enumerate(zip(rows, self._window[1:], strict=True), start=self._window_start + 1):
+            self._extend(index, _measured(row, frame))
         if rows:
             self._faces = [s.face for s in rows[-1]]
         self._window_start += len(rows)
@@ -180,7 +181,8 @@ class Tracker:
         landmarks = np.stack([apply_affine(np.eye(2, 3), f.landmarks) for f in faces])
         raw = np.stack([similarity_parameters(points) for points in landmarks])
         shot = self._shots[-1]
-        weights, flags = face_weights(landmarks, chain.start, (shot.start, shot.end), self.settings.guards)
+        sharp = np.array([np.nan if s.sharpness is None else s.sharpness for s in chain.sightings])
+        weights, flags = face_weights(landmarks, chain.start, (shot.start, shot.end), self.settings.guards, sharp)
         # Rounded here and not when written: what is rendered at once and what is read back later are the same numbers.
         return Track(
             id=number,
@@ -193,6 +195,11 @@ class Tracker:
             weights=weights,
             flags=flags,
         )
+
+
+def _measured(row: list[Sighting], frame: SmallFrame) -> list[Sighting]:
+    """The same sightings, with how sharp each face is."""
+    return [replace(s, sharpness=sharpness(frame.gray, s.face.landmarks)) for s in row]
 
 
 def _mean_chroma(rgb: NDArray[np.uint8]) -> float:

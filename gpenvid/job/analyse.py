@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from gpenvid.errors import InputError
 from gpenvid.faces.detector import Detector
+from gpenvid.faces.ease import GuardSettings
 from gpenvid.faces.tracker import Tracker, TrackerSettings
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import resize_affine
@@ -23,6 +25,20 @@ from gpenvid.settings import RestoreSettings
 
 VIDEO_DETECTION_SIZE = 640
 """Longer side in pixels that video is reduced to for detection and flow."""
+
+
+def tracker_settings(settings: RestoreSettings) -> TrackerSettings:
+    """The part of a user's choices that concerns tracking: from where on faces are left alone, with a ramp to where all is restored."""
+    eyes, turned, sharp = settings.least_eyes, settings.most_turn, settings.least_sharpness
+    usual = GuardSettings()
+    guards = replace(
+        usual,
+        eye_distance=(eyes, max(eyes * 5 / 3, 1.0)),
+        turn=(turned, turned * 2 / 3) if turned else (1e-3, 0.0),
+        blur=(sharp, min(1.0, sharp + 0.2)) if sharp else (-1.0, 0.0),
+        focus=usual.focus if sharp else (-1.0, 0.0),
+    )
+    return TrackerSettings(guards=guards)
 
 
 def small_size(geometry: DisplayGeometry, longest: int) -> tuple[int, int]:
@@ -87,7 +103,8 @@ def analyse(source: str | Path, settings: RestoreSettings | None = None, progres
     detector = open_detector(settings.detector, settings.device, progress)
     keep = chosen_range(reader, settings)
     progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
-    tracks = analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress)
+    frames = frames_in(reader.frames(), keep)
+    tracks = analyse_frames(frames, reader.info.geometry, detector, progress, settings=tracker_settings(settings))
     if not tracks.frames:
         raise InputError(f"{source}: no frame lies in the chosen part", "check --start and --end")
     return tracks

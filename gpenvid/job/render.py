@@ -25,13 +25,13 @@ from gpenvid.media.planes import Region, add_to_region, read_region
 from gpenvid.restore.restorer import Restorer, go_on
 from gpenvid.settings import RestoreSettings
 
-_STRANGER, _SAME = 0.25, 0.45  # cosine of embeddings: other people stay under 0.27, the same person is about 0.8
+_LIKENESS_RAMP = 0.2  # cosine of embeddings: other people stay under 0.27, the same person is about 0.8
 _MOST_WAITING = 16  # frames: a batch is not worth holding more pictures than this
 
 
 def blend_settings(settings: RestoreSettings) -> BlendSettings:
     """The part of a user's choices that concerns blending."""
-    return BlendSettings(settings.strength, settings.keep_colour, settings.deflicker, settings.grain)
+    return BlendSettings(settings.strength, settings.keep_colour, settings.deflicker, settings.grain, settings.least_likeness)
 
 
 @dataclass(eq=False)
@@ -169,7 +169,7 @@ class Renderer:
             for face in job.faces.values():
                 better = np.clip(face.crop + _known(face.residual), 0, 1)
                 likeness = embedder.likeness(face.crop, better, self._template)
-                face.same_person = float(np.clip((likeness - _STRANGER) / (_SAME - _STRANGER), 0, 1))
+                face.same_person = float(np.clip((likeness - self._settings.least_likeness) / _LIKENESS_RAMP, 0, 1))
 
     def _prepare(self, frame: Frame, index: int) -> FrameJob:
         shot = next((s for s in self._tracks.shots if s.start <= index < s.end), None)

@@ -11,9 +11,8 @@ from pathlib import Path
 from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
-from gpenvid.faces.tracker import TrackerSettings
 from gpenvid.faces.tracks import Tracks
-from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, analyse_frames
+from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, analyse_frames, tracker_settings
 from gpenvid.job.inputs import Input, check_output, default_name
 from gpenvid.job.models import open_embedder
 from gpenvid.job.progress import Progress, Silent
@@ -59,7 +58,7 @@ def restore_pictures(
         work = Path(tempfile.mkdtemp(prefix=".gpenvid-", dir=place))
         groups = [list(item.files)] if related else [[f] for f in item.files]
         for files in groups:
-            tracks = _analyse(files, detector, report, progress, related=related).chosen(settings.only, settings.exclude)
+            tracks = _analyse(files, settings, detector, report, progress, related=related).chosen(settings.only, settings.exclude)
             renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, open_embedder(settings))
             with report.timed("render"):
                 for frame, extras in _rendered(files, renderer):
@@ -114,7 +113,9 @@ def _frames(files: list[Path]) -> Iterator[tuple[Frame, StillExtras]]:
         yield read_still(path, index=index)
 
 
-def _analyse(files: list[Path], detector: Detector, report: Report, progress: Progress, *, related: bool) -> Tracks:
+def _analyse(
+    files: list[Path], settings: RestoreSettings, detector: Detector, report: Report, progress: Progress, *, related: bool
+) -> Tracks:
     with report.timed("analyse"):
         geometry = read_still(files[0])[0].geometry
         frames = (frame for frame, _ in _frames(files))
@@ -122,7 +123,8 @@ def _analyse(files: list[Path], detector: Detector, report: Report, progress: Pr
         if related:
             progress.stage("analyse", len(files))
         told = progress if related else Silent()
-        tracks = analyse_frames(_same_size(frames, geometry), geometry, detector, told, longest=longest, settings=TrackerSettings())
+        same = _same_size(frames, geometry)
+        tracks = analyse_frames(same, geometry, detector, told, longest=longest, settings=tracker_settings(settings))
     if related:
         progress.stage("restore", len(files))
     describe_tracks(report, tracks)

@@ -10,7 +10,7 @@ from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
-from gpenvid.job.analyse import analyse_frames
+from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_output, check_space, default_name
 from gpenvid.job.models import open_embedder
@@ -221,7 +221,8 @@ def find_tracks(
     if settings.tracks is None:
         assert detector is not None
         progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
-        tracks = analyse_frames(frames_in(reader.frames(), keep), reader.info.geometry, detector, progress, stages=stages)
+        wanted, chosen = frames_in(reader.frames(), keep), tracker_settings(settings)
+        tracks = analyse_frames(wanted, reader.info.geometry, detector, progress, settings=chosen, stages=stages)
         if not tracks.frames:
             raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
         return tracks

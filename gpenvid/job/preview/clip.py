@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpenvid.errors import GpenvidError, InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.tracks import Track, Tracks
-from gpenvid.job.analyse import analyse_frames
+from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.inputs import classify
 from gpenvid.job.models import open_detector, open_embedder, open_restorer
 from gpenvid.job.people import best_frame, face_picture
@@ -100,7 +100,9 @@ class PreviewClip:
             self._publish(Tracks(0, *self.info.display_size, "", 0))
             detector = open_detector(self.settings.detector, self.settings.device, progress)
             progress.stage("analyse", self.info.frame_count)
-            tracks = analyse_frames(self._read(progress, going), self.info.geometry, detector, progress, on_shot=self._publish)
+            guards = tracker_settings(self.settings)
+            frames = self._read(progress, going)
+            tracks = analyse_frames(frames, self.info.geometry, detector, progress, settings=guards, on_shot=self._publish)
         if tracks is not None and going():
             self._publish(tracks)
             self.complete = True
