@@ -410,7 +410,7 @@ def test_a_moment_of_blur_is_left_alone_and_a_soft_face_is_not(astronaut: np.nda
     (track,) = _follow(frames, oracle).tracks
     assert {f.reason for f in track.flags} == {"too blurred"}
     assert track.weights[32] < 0.01
-    assert track.weights[:20].min() == track.weights[46:].min() == 1
+    assert min(track.weights[:18].min(), track.weights[48:].min()) > 0.98
 
 
 def test_sharpness_is_the_same_for_every_size_and_contrast_of_a_face(astronaut: np.ndarray) -> None:
