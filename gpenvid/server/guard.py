@@ -109,6 +109,13 @@ class Guard:
             await _answer(self._secured(send), 303, "", "", headers=headers)
             return
         started = False
+        body = {"complete": False}
+        scope[_BODY] = body
+
+        async def read() -> Message:
+            message = await receive()
+            body["complete"] = body["complete"] or not message.get("more_body", False)
+            return message
 
         async def watched(message: Message) -> None:
             nonlocal started
@@ -116,7 +123,7 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive, self._secured(watched))
+            await self._app(scope, read, self._secured(watched))
         except Exception:
             # Details go to the log of whoever runs the server; who asked gets none.
             _LOG.exception("%s %s failed", scope["method"], scope["path"])
@@ -210,6 +217,7 @@ _HEADERS = (
 )
 
 
+_BODY = "gpenvid.body"
 _DRAIN_BYTES, _DRAIN_SECONDS = 2**20, 5.0
 
 
@@ -218,8 +226,8 @@ async def drain(scope: Scope, receive: Receive) -> None:
 
     A connection that is closed while the client still sends is reset, and the client does not see why it was refused.
     """
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # the client waits to be told before it sends
+    if scope.get(_BODY, {}).get("complete") or any(name == b"expect" for name, _ in scope["headers"]):
+        return  # there is no more, or the client waits to be told before it sends
     size = 0
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):

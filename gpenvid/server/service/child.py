@@ -190,7 +190,7 @@ def _picture(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     source = Path(task["source"])
     suffix = picture_suffix(source)
     if suffix is None:
-        raise InputError(f"{source}: no picture of a known kind", "send PNG, JPEG, TIFF or WebP; videos go to /v1/jobs")
+        raise InputError(f"{source}: no picture of a known kind", "send PNG, JPEG, TIFF or WebP; videos go into the queue")
     # OpenCV goes by the name when it writes, and so it does when the result is made.
     named = source.rename(source.with_suffix(suffix))
     settings = _settings(task)

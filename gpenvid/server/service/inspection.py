@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from gpenvid.server.service.problems import Problem, without_paths
+from gpenvid.server.service.problems import Problem, file_problem
 from gpenvid.server.service.process import Child
 
 _SECONDS = 60.0
@@ -39,12 +39,7 @@ class Inspector:
         if last is None or last["event"] == "stopped":
             raise Problem(415, "input", f"{name}: decoding it takes more time or memory than a video does", "check the file with a player")
         if last["event"] == "error":
-            known = {str(path): name}
-            message, remedy = without_paths(last["message"], known), without_paths(last["remedy"], known)
-            kind = last["kind"]
-            if kind == "input" and "pixels" in message:
-                raise Problem(413, "too_many_pixels", message, remedy)
-            raise Problem(415 if kind in ("input", "memory", "internal") else 422, kind, message, remedy)
+            raise file_problem(last, {str(path): name})
         facts: dict[str, Any] = last["facts"]
         return facts
 

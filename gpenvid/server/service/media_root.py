@@ -19,7 +19,7 @@ def resolve_inside(root: Path, text: str) -> Path:
         Problem: 404 for everything that is no regular file inside the folder; what lies outside is not told apart from what does not exist.
     """
     missing = Problem(404, "not_found", "no such file under the media root", "give its path relative to the media root")
-    if not text or len(text) > 4096 or any(ord(c) < 32 for c in text):
+    if not text or len(text) > 4096 or text.endswith("/") or any(ord(c) < 32 for c in text):
         raise missing
     if PurePosixPath(text).is_absolute() or PureWindowsPath(text).anchor or ".." in PurePosixPath(text.replace("\\", "/")).parts:
         raise missing

@@ -11,7 +11,7 @@ from typing import Any
 
 from gpenvid.errors import UsageError
 from gpenvid.server.service.files import TYPES
-from gpenvid.server.service.problems import Problem, without_paths
+from gpenvid.server.service.problems import Problem, file_problem
 from gpenvid.server.service.process import Child
 from gpenvid.server.service.settings import ServiceSettings
 from gpenvid.server.service.store import QueueFull
@@ -82,7 +82,7 @@ class Pictures:
             settings: of the restoration, as JSON.
 
         Raises:
-            Problem: 415 no picture, 422 it cannot be restored.
+            Problem: 413 or 415 no usable picture, 422 it cannot be restored.
         """
         async with self._turn:
             last = await asyncio.to_thread(self._timed, do="picture", source=str(source), settings=settings)
@@ -91,9 +91,7 @@ class Pictures:
         if last["event"] == "done":
             self.restored += 1
             return Restored(source.with_name(last["result"]), last["faces"], sum(last["skipped"].values()))
-        known = {f"{source}{suffix}": name for suffix in ("", *TYPES)}
-        status = 415 if last["kind"] == "input" else 422
-        raise Problem(status, last["kind"], without_paths(last["message"], known), without_paths(last["remedy"], known))
+        raise file_problem(last, {f"{source}{suffix}": name for suffix in ("", *TYPES)})
 
     def close(self) -> None:
         """End the process."""

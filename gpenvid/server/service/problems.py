@@ -13,10 +13,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from gpenvid.errors import GpenvidError, InputError, UsageError
 from gpenvid.server.guard import error_body
 
 _PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])*([^\s/\\:'\"]*)")
+
+_OPTION = re.compile(r"(?<![\w-])--(?=[a-z])")
 
 
 class ProblemDetail(BaseModel):
@@ -53,21 +54,28 @@ class Problem(Exception):  # noqa: N818 - an answer, not a failure of the server
         return JSONResponse(error_body(self.code, self.message, self.remedy), self.status, self.headers)
 
 
-def problem_of(error: GpenvidError, names: Mapping[str, str]) -> Problem:
-    """An expected error as an answer; it is the client's, for the server checks its own settings when it starts."""
-    status, code = {UsageError: (422, "settings"), InputError: (422, "input")}.get(type(error), (422, "failed"))
-    return Problem(status, code, without_paths(error.message, names), without_paths(error.remedy, names))
+def file_problem(last: Mapping[str, str], names: Mapping[str, str]) -> Problem:
+    """The answer to a file that a process could not use.
+
+    Args:
+        last: its last message: kind, message and remedy.
+        names: paths in these, and what clients call them.
+    """
+    message, remedy = for_clients(last["message"], names), for_clients(last["remedy"], names)
+    if last["kind"] == "input" and "pixels" in message:
+        return Problem(413, "too_many_pixels", message, remedy)
+    return Problem(415 if last["kind"] in ("input", "memory", "internal") else 422, last["kind"], message, remedy)
 
 
-def without_paths(text: str, names: Mapping[str, str]) -> str:
-    """A sentence for clients: known paths by the names clients know, all others by their last part.
+def for_clients(text: str, names: Mapping[str, str]) -> str:
+    """A sentence for clients: known paths by the names clients know, all others by their last part, options as the API writes them.
 
     Args:
         names: path to name.
     """
     for path in sorted(names, key=len, reverse=True):
         text = text.replace(path, names[path])
-    return _PATH.sub(r"\1", text)
+    return _OPTION.sub("", _PATH.sub(r"\1", text))
 
 
 _EXAMPLES = {

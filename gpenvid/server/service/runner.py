@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gpenvid.server.service.media_root import still_inside
-from gpenvid.server.service.problems import without_paths
+from gpenvid.server.service.problems import for_clients
 from gpenvid.server.service.process import Child
 from gpenvid.server.service.settings import ServiceSettings
 from gpenvid.server.service.store import FINISHED, Job, Store
@@ -201,7 +201,7 @@ class Runner:
             if message["event"] == "progress":
                 self._live[job.id] = Live(message["stage"], message["done"], message["total"], message["faces"], before.notes)
             elif message["event"] == "note":
-                notes = (*before.notes, self._for_clients(job, message["text"]))[-_MOST_NOTES:]
+                notes = (*before.notes, self._told(job, message["text"]))[-_MOST_NOTES:]
                 self._live[job.id] = Live(**{**asdict(before), "notes": notes})
             else:
                 return message
@@ -220,7 +220,7 @@ class Runner:
         elif wish is not None or event == "stopped":
             self._store.change(job.id, state="paused" if wish == "pause" else "queued")
         elif event == "error" and last is not None:
-            self._fail(job, last["kind"], self._for_clients(job, last["message"]), self._for_clients(job, last["remedy"]))
+            self._fail(job, last["kind"], self._told(job, last["message"]), self._told(job, last["remedy"]))
         else:
             self.totals.crashes += 1
             _LOG.error("the process of job %s died", job.id)
@@ -232,7 +232,7 @@ class Runner:
     def _done(self, job: Job, report: dict[str, Any] | None) -> None:
         if report is not None:
             report = {**report, "source": job.name, "output": result_name(job)}
-            report["warnings"] = [self._for_clients(job, w) for w in report.get("warnings", [])]
+            report["warnings"] = [self._told(job, w) for w in report.get("warnings", [])]
             self.totals.frames += report.get("frames", 0)
             self.totals.faces += report.get("faces", 0)
         folder = self.folder(job.id)
@@ -249,10 +249,10 @@ class Runner:
     def _count(self, state: str) -> None:
         self.totals.finished[state] = self.totals.finished.get(state, 0) + 1
 
-    def _for_clients(self, job: Job, text: str) -> str:
+    def _told(self, job: Job, text: str) -> str:
         folder = self.folder(job.id)
         known = {str(folder / job.source): job.name, str(folder / job.result): result_name(job), str(folder): "the job's folder"}
-        return without_paths(text, {**known, job.source: job.name, job.result: result_name(job)})
+        return for_clients(text, {**known, job.source: job.name, job.result: result_name(job)})
 
     def _clear(self, job_id: str) -> None:
         shutil.rmtree(self.folder(job_id), ignore_errors=True)
