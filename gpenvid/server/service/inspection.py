@@ -39,7 +39,7 @@ class Inspector:
         if last is None or last["event"] == "stopped":
             raise Problem(415, "input", f"{name}: decoding it takes more time or memory than a video does", "check the file with a player")
         if last["event"] == "error":
-            raise file_problem(last, {str(path): name})
+            raise file_problem(last, name, [str(path)], self._max_pixels)
         facts: dict[str, Any] = last["facts"]
         return facts
 

@@ -91,7 +91,7 @@ class Pictures:
         if last["event"] == "done":
             self.restored += 1
             return Restored(source.with_name(last["result"]), last["faces"], sum(last["skipped"].values()))
-        raise file_problem(last, {f"{source}{suffix}": name for suffix in ("", *TYPES)})
+        raise file_problem(last, name, [f"{source}{suffix}" for suffix in ("", *TYPES)], self._settings.max_pixels)
 
     def close(self) -> None:
         """End the process."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -54,16 +54,19 @@ class Problem(Exception):  # noqa: N818 - an answer, not a failure of the server
         return JSONResponse(error_body(self.code, self.message, self.remedy), self.status, self.headers)
 
 
-def file_problem(last: Mapping[str, str], names: Mapping[str, str]) -> Problem:
+def file_problem(last: Mapping[str, str], name: str, paths: Iterable[str], max_pixels: int) -> Problem:
     """The answer to a file that a process could not use.
 
     Args:
         last: its last message: kind, message and remedy.
-        names: paths in these, and what clients call them.
+        name: what the client calls the file.
+        paths: where the file may have been meanwhile.
+        max_pixels: the service's limit.
     """
+    names = dict.fromkeys(paths, name)
     message, remedy = for_clients(last["message"], names), for_clients(last["remedy"], names)
     if last["kind"] == "input" and "pixels" in message:
-        return Problem(413, "too_many_pixels", message, remedy)
+        return Problem(413, "too_many_pixels", f"{name}: more than {max_pixels} pixels", "send a smaller picture")
     return Problem(415 if last["kind"] in ("input", "memory", "internal") else 422, last["kind"], message, remedy)
 
 
