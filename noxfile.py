@@ -65,10 +65,18 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def preview(session: nox.Session) -> None:
+    """Benchmark: how long the preview takes to show a frame. Figures go to docs/benchmarks.md."""
+    _install(session, "dev")
+    session.run("python", "benchmarks/preview.py", *session.posargs)
+
+
+@nox.session
 def pictures(session: nox.Session) -> None:
     """Make the pictures of the documentation anew."""
     _install(session, "dev")
     session.run("python", "benchmarks/pictures.py")
+    session.run("python", "benchmarks/preview_pictures.py")
 
 
 @nox.session

@@ -13,7 +13,7 @@ from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
 
 _PASS_OVER = 64  # frames that are decoded and passed over rather than sought across
-_STEPS_BACK = (0, 16, 64, 256)  # frames before the one wanted to begin at, if a nearer beginning gives other pictures
+_STEPS_BACK = (0, 16, 64, 256, 1024)  # frames before the one wanted to begin at, if a nearer beginning gives other pictures
 
 
 class FrameIndex:

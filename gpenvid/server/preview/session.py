@@ -171,7 +171,7 @@ class PreviewSession:
         track = next((t for t in self.clip.tracks.tracks if t.id == number), None)
         if track is None:
             raise IndexError(number)
-        return self.desk.ask(("face", number), lambda: encode_picture(self.clip.face(track), "jpeg"), view="", rank=2)
+        return self.desk.ask(("face", number), lambda: encode_picture(self.clip.face(track), "jpeg"), view="", rank=1)
 
     def _make(self, wanted: Wanted) -> bytes:
         frame = self.clip.frame(wanted.index) if wanted.look is None else self.clip.restored(wanted.index, wanted.look)
