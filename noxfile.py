@@ -22,9 +22,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """The tests that take minutes."""
+    """The tests that take minutes, without those of `faults`."""
     _install(session, "dev")
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-m", "slow", "--ignore", "tests/faults", *session.posargs)
 
 
 @nox.session

@@ -91,6 +91,13 @@ def make_clip(tmp_path: Path) -> MakeClip:
     return make
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let users audit their own files."""
+    parser.addoption(
+        "--formats", metavar="DIR", type=Path, help="restore and verify every file of this folder, instead of the shared media"
+    )
+
+
 def pytest_configure() -> None:
     """Keep FFmpeg's own log out of test output."""
     av.logging.set_level(None)

@@ -32,13 +32,13 @@ def packets(path: Path) -> str:
     return digest.hexdigest()
 
 
-def killed_after(seconds: float, command: list[str], kind: signal.Signals = signal.SIGKILL) -> bool:
-    """Start a command and kill it after a while; whether it was still running then."""
+def killed_after(seconds: float, command: list[str], kind: signal.Signals | None = None) -> bool:
+    """Start a command and stop it after a while, by a signal or else for good; whether it was still running then."""
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
-        process.send_signal(kind)
+        process.kill() if kind is None else process.send_signal(kind)
         process.wait(timeout=60)
         return True
     return False

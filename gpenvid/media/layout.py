@@ -52,20 +52,28 @@ class PixelLayout:
 
 # Packed and oddly stored formats, and the planar one that holds exactly the same samples.
 _PLANAR_TWIN = {
-    "nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "nv24": "yuv444p", "yuyv422": "yuv422p", "uyvy422": "yuv422p",
-    "p010le": "yuv420p10le", "p210le": "yuv422p10le", "p410le": "yuv444p10le",
+    "nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "nv20le": "yuv422p10le", "nv24": "yuv444p", "nv42": "yuv444p",
+    "yuyv422": "yuv422p", "uyvy422": "yuv422p", "yvyu422": "yuv422p", "y210le": "yuv422p10le", "y212le": "yuv422p12le",
+    "p010le": "yuv420p10le", "p210le": "yuv422p10le", "p410le": "yuv444p10le", "p012le": "yuv420p12le", "p212le": "yuv422p12le",
+    "p412le": "yuv444p12le", "p016le": "yuv420p16le", "p216le": "yuv422p16le", "p416le": "yuv444p16le",
+    "vuyx": "yuv444p", "ayuv": "yuva444p", "vuya": "yuva444p", "uyva": "yuva444p", "ayuv64le": "yuva444p16le",
+    "xv30le": "yuv444p10le", "v30xle": "yuv444p10le", "xv36le": "yuv444p12le",
+    "yuv444p10msble": "yuv444p10le", "yuv444p12msble": "yuv444p12le",
     "yuvj420p": "yuv420p", "yuvj422p": "yuv422p", "yuvj444p": "yuv444p", "yuvj440p": "yuv440p", "yuvj411p": "yuv411p",
     "rgb24": "gbrp", "bgr24": "gbrp", "rgb0": "gbrp", "bgr0": "gbrp", "0rgb": "gbrp", "0bgr": "gbrp",
     "rgba": "gbrap", "bgra": "gbrap", "argb": "gbrap", "abgr": "gbrap", "pal8": "gbrap",
-    "rgb48le": "gbrp16le", "rgb48be": "gbrp16le", "bgr48le": "gbrp16le", "rgba64le": "gbrap16le", "rgba64be": "gbrap16le",
-    "gray16be": "gray16le", "monow": "gray", "monob": "gray", "ya8": "gbrap", "ya16be": "gbrap16le", "ya16le": "gbrap16le",
-    "x2rgb10le": "gbrp10le",
+    "rgb48le": "gbrp16le", "bgr48le": "gbrp16le", "rgba64le": "gbrap16le", "bgra64le": "gbrap16le",
+    "monow": "gray", "monob": "gray", "ya8": "gbrap", "ya16le": "gbrap16le", "x2rgb10le": "gbrp10le", "x2bgr10le": "gbrp10le",
 }  # fmt: skip
+
+_UNREADABLE = ("v30x", "x2rgb", "x2bgr", "xv30", "y210", "y212")  # big-endian forms that FFmpeg's scaler does not convert
 
 
 @lru_cache(maxsize=64)
 def planar_twin(name: str) -> str:
     """The planar little-endian format that holds the same samples as pixel format `name` (often `name` itself)."""
+    if name.endswith("be") and not name.startswith(_UNREADABLE):
+        name = name[:-2] + "le"
     return _PLANAR_TWIN.get(name, name)
 
 
@@ -81,6 +89,7 @@ def layout_of(name: str) -> PixelLayout:
     components = form.components
     unsupported = form.is_bayer or form.is_big_endian or form.has_palette or form.is_bit_stream or not components
     unsupported = unsupported or twin.startswith(("xyz", "gbrpf", "gbrapf", "grayf", "yaf")) or components[0].bits > 16
+    unsupported = unsupported or "msb" in twin  # samples in the upper bits; FFmpeg's scaler does not convert RGB of that kind exactly
     colours = [c for c in components if not c.is_alpha]
     planar = len({c.plane for c in components}) == len(components)
     if unsupported or not planar or len(colours) not in (1, 3) or components[0].bits < 8:

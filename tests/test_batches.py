@@ -1,0 +1,211 @@
+"""Several inputs: one that fails ends nothing but itself."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from films import Film, moving_portrait, png
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.cli import main
+from gpenvid.errors import BatchError, ExitCode, InputError, StoppedError, UsageError
+from gpenvid.job.report import Report
+from gpenvid.job.work import work_folder
+from gpenvid.restore.restorer import Restorer
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two good films, a damaged one, an empty one, and room for results."""
+    Film(frames=4).write(tmp_path / "a.mp4")
+    (tmp_path / "b.mp4").write_text("no film\n" * 99)
+    (tmp_path / "c.mp4").touch()
+    Film(frames=4).write(tmp_path / "d.mkv")
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def test_the_others_are_finished_and_reported(folder: Path, settings: RestoreSettings) -> None:
+    done: list[Report] = []
+    sources = [folder / name for name in ("a.mp4", "b.mp4", "c.mp4", "absent.mp4", "d.mkv")]
+    with pytest.raises(BatchError, match="3 of 5 inputs failed") as failed:
+        gpenvid.restore_many(sources, folder / "out", settings, finished=done.append)
+    assert failed.value.exit_code == ExitCode.INPUT
+    assert [bool(r.error) for r in done] == [False, True, True, True, False]
+    assert "no film" not in done[1].error
+    assert [Path(r.source).name in r.error for r in done[1:4]] == [True] * 3
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["a_restored.mp4", "d_restored.mkv"]
+
+
+def test_the_command_line_writes_the_reports_and_ends_with_the_gravest_code(
+    folder: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(folder / n) for n in ("a.mp4", "b.mp4", "d.mkv")]
+    arguments += ["-o", str(folder / "out"), "--model", str(tiny_model), "--detector", "builtin", "--report", str(folder / "r.json")]
+    monkeypatch.setattr(sys, "argv", ["gpenvid", "restore", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == ExitCode.INPUT
+    reports = json.loads((folder / "r.json").read_text())
+    assert [bool(r["error"]) for r in reports] == [False, True, False]
+    said = capsys.readouterr()
+    assert "1 of 3 inputs failed" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_bug_in_one_is_graver_than_a_bad_file(folder: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = gpenvid.media.reader.VideoReader.frames
+
+    def frames(self: object) -> object:
+        if "a.mp4" in str(self.path):
+            raise ZeroDivisionError
+        return real(self)
+
+    monkeypatch.setattr("gpenvid.media.reader.VideoReader.frames", frames)
+    with pytest.raises(BatchError) as failed:
+        gpenvid.restore_many([folder / "a.mp4", folder / "b.mp4", folder / "d.mkv"], folder / "out", settings)
+    assert failed.value.exit_code == ExitCode.BUG
+    assert (folder / "out" / "d_restored.mkv").exists()
+
+
+def test_stopping_stops_all_and_keeps_the_reports(folder: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Report] = []
+
+    def stopped(report: Report) -> None:
+        done.append(report)
+        monkeypatch.setattr("gpenvid.job.restore.restore_video", _stop)
+
+    with pytest.raises(StoppedError):
+        gpenvid.restore_many([folder / "a.mp4", folder / "d.mkv"], folder / "out", settings, finished=stopped)
+    assert [Path(r.source).name for r in done] == ["a.mp4"]
+
+
+def _stop(*_: object) -> None:
+    raise StoppedError("interrupted")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_two_results_of_one_name_are_refused_before_anything_is_done(beside: bool, folder: Path, settings: RestoreSettings) -> None:
+    # The AVI becomes Matroska, and then has the name of the other.
+    Film(videos=("mpeg4",), sounds=(), frames=4).write(folder / "d.avi")
+    with pytest.raises(UsageError, match=r"d_restored\.mkv: both .*d\.mkv and .*d\.avi"):
+        gpenvid.restore_many([folder / n for n in ("a.mp4", "d.mkv", "d.avi")], None if beside else folder / "out", settings)
+    assert not list(folder.rglob("*_restored*"))
+
+
+def test_results_that_only_look_alike_are_none(folder: Path, settings: RestoreSettings) -> None:
+    shutil.copy(folder / "a.mp4", folder / "d.mp4")
+    gpenvid.restore_many([folder / "d.mkv", folder / "d.mp4"], folder / "out", settings)
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["d_restored.mkv", "d_restored.mp4"]
+
+
+def test_with_tracks_no_detector_is_opened(folder: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpenvid.job.sidecar import write_sidecar
+
+    tracks = gpenvid.analyse(folder / "a.mp4", settings)
+    write_sidecar(tracks, folder / "a.tracks.json")
+    monkeypatch.setattr("gpenvid.job.restore.open_detector", _stop)
+    report = gpenvid.restore(folder / "a.mp4", None, replace(settings, tracks=folder / "a.tracks.json"))
+    assert report.analysis.detector == ""
+    assert report.faces == 4
+
+
+@pytest.mark.parametrize("option", ["only", "exclude"])
+def test_a_person_who_is_not_there_is_named(option: str, folder: Path, settings: RestoreSettings) -> None:
+    with pytest.raises(UsageError, match=r"99"):
+        gpenvid.restore(folder / "a.mp4", None, replace(settings, **{option: (1, 99)}))
+    assert not (folder / "a_restored.mp4").exists()
+
+
+def test_a_sidecar_never_replaces_its_source(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (folder / "a.mp4").read_bytes()
+    monkeypatch.setattr(sys, "argv", ["gpenvid", "analyse", str(folder / "a.mp4"), "-o", str(folder / "a.mp4"), "--overwrite"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == ExitCode.USAGE
+    assert "is a source" in capsys.readouterr().err
+    assert (folder / "a.mp4").read_bytes() == before
+
+
+def test_a_file_of_many_pictures_is_refused(tmp_path: Path, settings: RestoreSettings) -> None:
+    page = np.zeros((40, 40, 3), np.uint8)
+    cv2.imwritemulti(str(tmp_path / "scan.tif"), [page, page, page])
+    with pytest.raises(InputError, match=r"scan\.tif: holds 3 pictures.*numbered"):
+        gpenvid.restore(tmp_path / "scan.tif", None, replace(settings, preset=None))
+    assert [p.name for p in tmp_path.iterdir()] == ["scan.tif"]
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(tmp_path: Path, settings: RestoreSettings) -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    (tmp_path / "bomb.png").write_bytes(
+        png()[:8] + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(InputError, match="more than 268435456 pixels"):
+        gpenvid.restore(tmp_path / "bomb.png", None, replace(settings, preset=None))
+
+
+def test_memory_that_runs_out_shrinks_the_batch_and_the_report_says_so(
+    folder: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    real, restore = Restorer._run, Restorer.restore
+
+    def on_a_device(self: Restorer, *arguments: object) -> list:
+        self._pool = None  # on a processor crops go one by one
+        return restore(self, *arguments)
+
+    def run(self: Restorer, crops: list, *rest: object) -> list:
+        if len(crops) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, crops, *rest)
+
+    whole = gpenvid.restore(folder / "a.mp4", folder / "whole.mp4", replace(settings, batch=1))
+    monkeypatch.setattr(Restorer, "_run", run)
+    monkeypatch.setattr(Restorer, "restore", on_a_device)
+    report = gpenvid.restore(folder / "a.mp4", folder / "shrunk.mp4", replace(settings, batch=4))
+    assert report.faces == whole.faces
+    assert any("halved 1 times" in w for w in report.warnings)
+
+
+def test_a_work_folder_that_cannot_be_read_is_an_error_of_one_line(
+    folder: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = folder / "out.mp4"
+    gpenvid.restore(folder / "a.mp4", out, replace(settings, keep_work=True))
+    (work_folder(out) / "journal.jsonl").touch()
+
+    def denied(*_: object) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("gpenvid.job.work.Journal", denied)
+    with pytest.raises(InputError, match="Permission denied"):
+        gpenvid.restore(folder / "a.mp4", out, replace(settings, overwrite=True))
+
+
+def test_pictures_and_films_go_to_one_folder(folder: Path, settings: RestoreSettings) -> None:
+    cv2.imwrite(str(folder / "still.png"), moving_portrait(1)[0][:, :, ::-1])
+    reports = gpenvid.restore_many([folder / "a.mp4", folder / "still.png"], folder / "out", replace(settings, preset=None))
+    assert [r.faces for r in reports] == [4, 1]
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["a_restored.mp4", "still_restored.png"]
