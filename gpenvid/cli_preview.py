@@ -19,6 +19,10 @@ def preview(
     model: Annotated[str, typer.Option(help="Restorer to begin with, by name, or a GPEN weight file.")] = _DEFAULTS.model,
     detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
     identity: Annotated[Path | None, typer.Option(help="ONNX face embedding; faces that turn into someone else are left alone.")] = None,
+    least_eyes: Annotated[float, typer.Option(help="Leave faces alone whose eyes are nearer than this, in pixels.")] = _DEFAULTS.least_eyes,
+    most_turn: Annotated[float, typer.Option(help="Leave faces alone that are turned further than this.")] = _DEFAULTS.most_turn,
+    least_sharpness: Annotated[float, typer.Option(help="Leave moments alone that are blurred below this.")] = _DEFAULTS.least_sharpness,
+    least_likeness: Annotated[float, typer.Option(help="With --identity: least cosine to the source's face.")] = _DEFAULTS.least_likeness,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Make interlaced frames progressive.")] = False,
@@ -34,7 +38,17 @@ def preview(
     from gpenvid.server.preview.start import run_preview
 
     settings = RestoreSettings(
-        model=model, detector=detector, identity=identity, device=device, dtype=dtype, deinterlace=deinterlace, tracks=tracks
+        model=model,
+        detector=detector,
+        identity=identity,
+        least_eyes=least_eyes,
+        most_turn=most_turn,
+        least_sharpness=least_sharpness,
+        least_likeness=least_likeness,
+        device=device,
+        dtype=dtype,
+        deinterlace=deinterlace,
+        tracks=tracks,
     )
     progress = ConsoleProgress(quiet=quiet)
     try:

@@ -51,9 +51,9 @@ def _write(
     video = output.add_stream("libx264", options={"crf": "14", "preset": "veryfast"})
     assert isinstance(video, VideoStream)
     audio = None if sound is None else output.add_stream("aac", rate=_RATE, layout="stereo", options={"b": "256k"})
-    previous = None
+    begun = False
     for moment, rgb in pictures:
-        if previous is None:
+        if not begun:
             video.height, video.width = rgb.shape[:2]
             video.pix_fmt, video.time_base = "yuv420p", _CLOCK
             context = video.codec_context
@@ -63,10 +63,9 @@ def _write(
         frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
             format="yuv420p", src_color_range=2, dst_colorspace=_BT709, dst_color_range=1
         )
-        ticks = round((moment - begin) / _CLOCK)
-        frame.pts, frame.time_base = ticks, _CLOCK
+        frame.pts, frame.time_base = round((moment - begin) / _CLOCK), _CLOCK
         frame.duration = round((end - moment) / _CLOCK)
-        previous = ticks
+        begun = True
         output.mux(video.encode(frame))
     output.mux(video.encode(None))
     if isinstance(audio, AudioStream) and sound is not None:

@@ -55,6 +55,9 @@ class PreviewSession:
         clip: opened, not analysed yet.
         output: where the render goes; None for beside the source.
         console: told how the analysis goes, besides the page.
+
+    Attributes:
+        target: where the render goes.
     """
 
     def __init__(self, clip: PreviewClip, output: Path | None, console: Progress) -> None:
@@ -63,6 +66,7 @@ class PreviewSession:
         self.desk = Desk()
         self.render = RenderJob(self._render_changed)
         self.output = output
+        self.target = output or default_output(clip)
         self.version = 0
         self.open = True
         self._console = console
@@ -85,11 +89,6 @@ class PreviewSession:
         for thread in self._threads:
             thread.join(10)
         self._folder.cleanup()
-
-    @property
-    def target(self) -> Path:
-        """Where the render goes."""
-        return self.output or default_output(self.clip)
 
     def status(self) -> dict[str, Any]:
         """What is going on, as JSON."""

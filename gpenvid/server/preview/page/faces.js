@@ -64,7 +64,7 @@ function face(id, at, ratio, [x0, y0, x1, y1]) {
     {
       class: included ? "face" : "face out",
       title: included ? `Leave person ${id} out` : `Restore person ${id}`,
-      "aria-label": `Person ${id}`,
+      "aria-label": included ? `Person ${id}` : `Person ${id} · left out`,
       "aria-pressed": String(included),
       onclick: () => togglePerson(id),
       ondblclick: () => zoomToFace(id),

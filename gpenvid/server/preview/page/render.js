@@ -22,7 +22,7 @@ export function startRender() {
   on("stop", () => order("stop"));
   on("save", save);
   on("copy", copy);
-  watch(["status", "clip", "looks", "people", "active", "saved"], lay);
+  watch(["status", "clip", "looks", "people", "active", "saved", "compare"], lay);
 }
 
 async function start(overwrite) {
@@ -111,6 +111,8 @@ function lay() {
   else byId("render-bar").removeAttribute("value");
   show(byId("render"), !busy && !replacing);
   byId("render").textContent = render.state === "stopped" || render.state === "failed" ? "Render again, from where it was" : render.state === "done" ? "Render again" : "Render the clip";
+  // With two looks in view it must be plain which of them is meant.
+  if (state.compare === "looks") byId("render").textContent += ` with ${state.active ? "B" : "A"}`;
   byId("render").classList.toggle("primary", render.state !== "done");
   byId("render").disabled = byId("save").disabled = byId("copy").disabled = !clip.complete;
   show(byId("render-replace"), replacing);
