@@ -9,7 +9,7 @@ import pytest
 from gpenvid.blend.color import keep_source_colour, low_pass
 from gpenvid.blend.deflicker import REACH, steady_residual
 from gpenvid.blend.grain import source_grain
-from gpenvid.blend.mask import face_ellipse
+from gpenvid.blend.mask import ellipse_box, face_ellipse
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import cut_crop, return_change
 from gpenvid.faces.align import GPEN, TEMPLATES, Template, crop_affine, similarity_parameters
@@ -166,3 +166,23 @@ def test_a_shift_of_the_region_shifts_the_crop_map() -> None:
     matrix = crop_affine(similarity_parameters(LANDMARKS), 64)
     moved = compose(matrix, np.array([[1.0, 0.0, 10], [0.0, 1.0, 20]]))
     assert np.allclose(moved @ [5, 6, 1], matrix @ [15, 26, 1])
+
+
+@pytest.mark.parametrize("size", [32, 256])
+@pytest.mark.parametrize("eyes", [0.2097, 0.2459])
+def test_the_box_of_a_mask_holds_all_of_it(size: int, eyes: float) -> None:
+    mask = face_ellipse(size, eyes).copy()
+    rows, columns = ellipse_box(size, eyes)
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) < 0.9 * size**2
+    mask[rows, columns] = 0
+    assert not mask.any()
+
+
+def test_a_part_of_a_crop_is_steadied_like_the_whole() -> None:
+    random = np.random.default_rng(5)
+    source = cv2.GaussianBlur(random.random((256, 256, 3), np.float32), (0, 0), 4)
+    frames = {k: (source, random.standard_normal(source.shape).astype(np.float32) * np.float32(0.1)) for k in range(-2, 3)}
+    part = np.s_[32:, 40:216]
+    whole = steady_residual(frames)
+    found = steady_residual({k: (crop[part], residual[part]) for k, (crop, residual) in frames.items()}, 256)
+    assert np.abs(found - whole[part])[16:-16, 16:-16].max() < 1e-2

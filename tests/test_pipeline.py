@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers_and_of_waiting_frames(
 ) -> None:
     gpenvid.restore(CLIP, tmp_path / "usual.mp4", settings)
     monkeypatch.setattr(segments.render_segments, "__kwdefaults__", {"queue_bytes": 1})
-    monkeypatch.setattr("torch.get_num_threads", lambda: workers)
-    gpenvid.restore(CLIP, tmp_path / "other.mp4", settings)
+    gpenvid.restore(CLIP, tmp_path / "other.mp4", replace(settings, batch=workers))
     assert packets(tmp_path / "usual.mp4") == packets(tmp_path / "other.mp4")
 
 

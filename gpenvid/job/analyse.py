@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gpenvid.errors import InputError
 from gpenvid.faces.detector import Detector
@@ -23,6 +25,7 @@ from gpenvid.media.orientation import DisplayGeometry
 from gpenvid.media.reader import VideoReader
 from gpenvid.settings import RestoreSettings
 
+_LARGE_DETECTORS = ("retinaface-resnet50",)
 VIDEO_DETECTION_SIZE = 640
 """Longer side in pixels that video is reduced to for detection and flow."""
 
@@ -46,6 +49,18 @@ def small_size(geometry: DisplayGeometry, longest: int) -> tuple[int, int]:
     width, height = geometry.display_size
     factor = min(1.0, longest / max(width, height))
     return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+@contextmanager
+def _threads_for(detector: Detector) -> Iterator[None]:
+    """Let a small network run on one thread of PyTorch's: two took four times the processor's time for it, waiting for each other."""
+    before = torch.get_num_threads()
+    if detector.name not in _LARGE_DETECTORS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def analyse_frames(
@@ -73,7 +88,7 @@ def analyse_frames(
     tracker = Tracker(detector, np.asarray(to_display), (round(display[0]), round(display[1])), settings)
     shots = 0
     pipeline = Pipeline("follow")
-    with pipeline:
+    with _threads_for(detector), pipeline:
         decoded = pipeline.run("decode", frames, frame_bytes)
         reduced = (frame.thumbnail(width, height) for frame in decoded)
         for picture in pipeline.run("reduce", reduced, lambda image: image.nbytes):

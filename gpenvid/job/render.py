@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpenvid.blend.deflicker import REACH, steady_residual
+from gpenvid.blend.mask import ellipse_box
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change
 from gpenvid.faces.align import GPEN, Template, crop_affine, fit_similarity
@@ -209,7 +210,12 @@ class Renderer:
         if same_person == 0:
             return False
         if self.reach:
-            residual = steady_residual({k: (n.crop, _known(n.residual)) for k, n in around.items()})
+            size = self._restorer.size
+            # Only what the mask lets through: the rest of the crop is as large again.
+            box = ellipse_box(size, self._template.eye_distance)
+            steady = steady_residual({k: (n.crop[box], _known(n.residual)[box]) for k, n in around.items()}, size)
+            residual = residual.copy()
+            residual[box] = steady
         change = masked_change(
             residual,
             face.crop,
