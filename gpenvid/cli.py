@@ -61,7 +61,10 @@ def restore(
         list[str] | None, typer.Argument(metavar="INPUT...", help="Videos, pictures, folders, or sequences like scan_%04d.png.")
     ] = None,
     input_option: Annotated[list[str] | None, typer.Option("-i", "--input", help="Another way to name an input.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Result; by default NAME_restored.EXT beside the input.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Result; by default NAME_restored.EXT beside the input. frames_%05d.png for pictures."),
+    ] = None,
     model: Annotated[str, typer.Option(help="Restorer by name (see `gpenvid models list`) or a GPEN weight file.")] = _DEFAULTS.model,
     detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
     strength: Annotated[float, typer.Option(help="Share of the change that is applied, 0 to 1.")] = _DEFAULTS.strength,
@@ -81,7 +84,9 @@ def restore(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
     batch: Annotated[int, typer.Option(help="Crops per network call; 0 chooses.")] = _DEFAULTS.batch,
-    codec: Annotated[str | None, typer.Option(help="h264, h265, av1, vp9, ffv1, prores, dnxhr, h264_nvenc, hevc_nvenc, av1_nvenc.")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="h264, h265, av1, vp9, ffv1, prores, dnxhr, png, h264_nvenc, hevc_nvenc, av1_nvenc.")
+    ] = None,
     crf: Annotated[float | None, typer.Option(help="Quality, lower is better; by default 16 (h264, h265), 18 (vp9, nvenc) or 20.")] = None,
     preset: Annotated[str | None, typer.Option(help="Speed of the encoder, such as medium or veryfast.")] = None,
     start: Annotated[float | None, typer.Option(help="Begin here, in seconds from the first frame.")] = None,

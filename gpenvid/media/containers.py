@@ -62,13 +62,13 @@ def container_for_output(path: Path) -> Container:
 def container_for_source(path: Path, demuxer: str, *, alpha: bool = False) -> tuple[Container, str | None]:
     """The container of a result whose name the user leaves to us, and why if it is not the source's.
 
-    Containers without exact timestamps (AVI), or that FFmpeg writes only in part (WTV, MXF, ASF), become Matroska; so do
-    WebM and MP4 with alpha, for which there is no codec.
+    Containers without exact timestamps (AVI), or that FFmpeg writes only in part (WTV, MXF, ASF), become Matroska; so does
+    WebM with alpha, which only VP9 could hold there, with loss and beside its packets.
     """
     names = set(demuxer.split(","))
     suffix = path.suffix.lower()
-    if alpha and ("mov" in names or suffix == ".webm") and suffix != ".mov":
-        return MATROSKA, f"{path.name} has alpha, for which {suffix} has no lossless codec; the result is Matroska (.mkv)"
+    if alpha and suffix == ".webm":
+        return MATROSKA, f"{path.name} has alpha, which cannot be written into .webm; the result is Matroska (.mkv)"
     if "mov" in names:
         return _BY_SUFFIX.get(suffix, CONTAINERS[0]) if suffix in (".mov", ".m4v", ".mp4") else CONTAINERS[0], None
     if "matroska" in names:

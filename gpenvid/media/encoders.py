@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.color import FULL, LIMITED, ColorSpec
-from gpenvid.media.containers import Container, needs_global_header, supported_codecs
+from gpenvid.media.containers import CONTAINERS, Container, needs_global_header, supported_codecs
 from gpenvid.media.deinterlace import FieldMarker
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import layout_of
@@ -251,7 +251,7 @@ def _default_encoder(info: VideoInfo, container: Container, *, interlaced: bool)
 def _check_container(encoder: str, container: Container) -> None:
     codec = _STREAM_CODEC[encoder]
     if not container_holds(container, codec):
-        fitting = ".webm or .mkv" if codec in ("vp9", "av1") else ".mov or .mkv" if codec in ("prores", "dnxhd") else ".mkv"
+        fitting = " or ".join(dict.fromkeys(c.suffix for c in CONTAINERS if container_holds(c, codec)))
         raise UsageError(f"{container.suffix} cannot hold {codec} video", f"name an output that ends in {fitting}")
 
 
