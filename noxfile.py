@@ -35,6 +35,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def service(session: nox.Session) -> None:
+    """The service under load, and ten minutes of requests made up from its OpenAPI document."""
+    _install(session, "dev")
+    session.run("pytest", "-m", "slow", "tests/server/service", "-s", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff over everything."""
     session.install("-c", "constraints.txt", "ruff")

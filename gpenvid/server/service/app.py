@@ -50,11 +50,8 @@ def service_app(service: Service, guard: GuardSettings) -> App:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    install(app)
     counting = Counting(Guard(app, guard))
-    app.include_router(jobs_router(service))
-    app.include_router(pictures_router(service))
-    app.include_router(system_router(service, counting))
+    install(app, [jobs_router(service), pictures_router(service), system_router(service, counting)])
     if guard.token is not None:
         _document_token(app)
     return counting

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gpenvid.server.guard import error_body
 
@@ -121,8 +122,10 @@ def explain(error: RequestValidationError | ValidationError) -> str:
     return "; ".join(f"{'.'.join(place) or 'body'}: {e['msg']}" for place, e in zip(places[:5], error.errors(), strict=False))
 
 
-def install(app: FastAPI) -> None:
-    """Make an app answer all its errors in the one shape."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Take routers into an app, and make it answer all its errors in the one shape."""
+    for router in routers:
+        app.include_router(router)
 
     @app.exception_handler(Problem)
     async def _problem(_request: Request, problem: Problem) -> JSONResponse:
@@ -133,6 +136,11 @@ def install(app: FastAPI) -> None:
         return Problem(422, "invalid", explain(error)).answer()
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method"}.get(error.status_code, "http")
-        return Problem(error.status_code, code, HTTPStatus(error.status_code).phrase.lower(), headers=error.headers).answer()
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            # The framework names the methods of one route only; others may have the same address.
+            routes = [route for router in routers for route in router.routes if route.matches(request.scope)[0] is not Match.NONE]
+            headers["allow"] = ", ".join(sorted({m for route in routes for m in getattr(route, "methods", ())})) or headers.get("allow", "")
+        return Problem(error.status_code, code, HTTPStatus(error.status_code).phrase.lower(), headers=headers).answer()

@@ -13,7 +13,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 
 from gpenvid.server.service.events import job_events
-from gpenvid.server.service.files import file_answer
+from gpenvid.server.service.files import TYPES, file_answer
 from gpenvid.server.service.media_root import resolve_inside
 from gpenvid.server.service.problems import Problem, busy, documented
 from gpenvid.server.service.runner import Wish, restore_settings, result_name
@@ -175,7 +175,7 @@ def jobs_router(service: Service) -> APIRouter:
         stream = job_events(look, lambda: service.stopping)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
-    binary = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    binary = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in dict.fromkeys(TYPES.values())}}
 
     @router.head("/{job_id}/result", include_in_schema=False)
     @router.get(

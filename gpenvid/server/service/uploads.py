@@ -56,6 +56,7 @@ class _Reader:
         self._disposition = b""
         self._field: str | None = None
         self._content = b""
+        self._count = 0
 
     def on_part_begin(self) -> None:
         self._disposition, self._field, self._content = b"", None, b""
@@ -78,8 +79,9 @@ class _Reader:
             raise Problem(400, "malformed", "a part of the form has no name")
         if b"filename" not in options and name != "file":
             self._field = name
-            if name in self.form.fields or len(self.form.fields) >= _MOST_FIELDS:
-                raise Problem(400, "malformed", "a field comes twice, or there are too many")
+            self._count += 1
+            if self._count > _MOST_FIELDS:
+                raise Problem(400, "malformed", "the form has too many fields")
             return
         if name != "file" or self.form.name:
             raise Problem(400, "malformed", "the form has one file, in the field `file`")
@@ -98,7 +100,9 @@ class _Reader:
 
     def on_part_end(self) -> None:
         if self._field is not None:
-            self.form.fields[self._field] = self._content.decode("utf-8", "replace")
+            # A list may come as a field for each of its values, or as one with commas.
+            before = [self.form.fields[self._field]] if self._field in self.form.fields else []
+            self.form.fields[self._field] = ",".join([*before, self._content.decode("utf-8", "replace")])
 
     def on_end(self) -> None:
         self.complete = True

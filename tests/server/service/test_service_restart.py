@@ -27,10 +27,11 @@ def _workers(served: Served) -> list[psutil.Process]:
 def test_a_killed_server_finishes_its_job_after_a_restart(serve: Serve, tmp_path: Path) -> None:
     source = SAMPLES / "interview.mp4"
     first = serve()
-    whole = first.submit(source)["id"]
+    fast = {"preset": "ultrafast"}
+    whole = first.submit(source, **fast)["id"]
     assert first.finished(whole)["state"] == "done"
     expected = first.client.get(f"/v1/jobs/{whole}/result").content
-    job = first.submit(source)["id"]
+    job = first.submit(source, **fast)["id"]
     # In the second segment: the first is on the disk.
     first.rendering(job, 110)
     workers = _workers(first)
@@ -78,6 +79,7 @@ def test_a_server_that_is_told_to_stop_does_so_at_once_and_keeps_the_job(serve: 
     assert second.finished(job)["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_job_whose_process_dies_is_tried_again_and_then_fails(serve: Serve) -> None:
     served = serve()
     job = served.submit(SAMPLES / "interview.mp4", model="gpen-lite-256")["id"]
