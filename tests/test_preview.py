@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -101,16 +102,31 @@ def test_times_that_vary_and_turned_pictures(
     restore(source, tmp_path / "out.mkv", settings)
     clip = opened(source, settings)
     assert [round(100 * clip.time(i)) for i in range(14)] == pts
-    assert_equal(clip, Look.of(settings), rendered, [9, 2, 13, 0, 6])
+    assert assert_equal(clip, Look.of(settings), rendered, [9, 2, 13, 0, 6]) > 2
 
 
-def test_a_rotated_clip(tiny_model: Path, tmp_path: Path, rendered: dict, shared: Path) -> None:
+def test_a_turned_clip(tiny_model: Path, tmp_path: Path, rendered: dict, astronaut: np.ndarray) -> None:
+    source = tmp_path / "turned.mkv"
+    with av.open(str(source), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "14"})
+        stream.width, stream.height, stream.pix_fmt = 240, 320, "yuv420p"
+        stream.set_display_matrix((0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30))
+        for i in range(8):
+            stored = np.rot90(np.roll(astronaut[:240, 60:380], i, axis=1), -1)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), "rgb24")))
+        output.mux(stream.encode(None))
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    restore(source, tmp_path / "out.mkv", settings)
+    clip = opened(source, settings)
+    assert clip.info.display_size == (320, 240)
+    assert assert_equal(clip, Look.of(settings), rendered, [6, 0, 3]) == 3
+
+
+def test_a_real_clip_with_a_display_matrix(tiny_model: Path, tmp_path: Path, rendered: dict, shared: Path) -> None:
     source = shared / "media" / "formats" / "androidx_sample_rotate_and_reflect.mp4"
     settings = RestoreSettings(model=str(tiny_model), detector="builtin", end=0.5)
     restore(source, tmp_path / "out.mp4", settings)
-    clip = opened(source, replace(settings, end=None))
-    # A part ends where the clip goes on: its last frames lack neighbours.
-    assert_equal(clip, Look.of(settings), rendered, [8, 0, 5])
+    assert_equal(opened(source, replace(settings, end=None)), Look.of(settings), rendered, [8, 0, 5])
 
 
 @pytest.mark.parametrize("options", [{"g": "12", "bf": "3"}, {"g": "250", "x264-params": "open-gop=1:keyint=10:bframes=3"}])

@@ -33,6 +33,7 @@ async function start(overwrite) {
       await post("/api/render", { page: choices(), overwrite });
       update({ saved: JSON.stringify(choices()) });
       say("The render has begun");
+      setTimeout(() => byId("render-progress").scrollIntoView({ block: "nearest" }), 300);
     } catch (error) {
       replacing = error.code === "exists";
       if (!replacing) problem = error.message;
@@ -73,6 +74,7 @@ export async function copy() {
   const line = byId("command");
   line.textContent = command;
   show(line, true);
+  line.scrollIntoView({ block: "nearest" });
   offered = state.saved;
   try {
     await navigator.clipboard.writeText(command);
