@@ -98,6 +98,9 @@ def restore(
     keep_work: Annotated[bool, typer.Option("--keep-work", help="Keep the folder of finished segments after success.")] = False,
     tag: Annotated[bool, typer.Option("--tag/--no-tag", help="Write a tag that says what restored the faces.")] = True,
     report: Annotated[Path | None, typer.Option(help="Write what was done to this JSON file.")] = None,
+    stability: Annotated[
+        bool, typer.Option("--stability", help="Measure afterwards how steady faces are, next to restoring frame by frame; takes a while.")
+    ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Show what each stage of a video worked on and waited for.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
 ) -> None:
@@ -135,6 +138,7 @@ def restore(
         strict=strict,
         restart=restart,
         keep_work=keep_work,
+        stability=stability,
         tag=tag,
     )
     _restore(sources, output, settings, report, quiet=quiet, profile=profile)
@@ -143,7 +147,7 @@ def restore(
 def _restore(
     sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool, profile: bool = False
 ) -> None:
-    from gpenvid.console import ConsoleProgress, print_profile, print_summary
+    from gpenvid.console import ConsoleProgress, print_profile, print_stability, print_summary
     from gpenvid.job.inputs import check_side_file
     from gpenvid.job.report import Report, write_reports
     from gpenvid.job.restore import restore_many
@@ -161,6 +165,8 @@ def _restore(
         for one in done:
             if not quiet:
                 print_summary(Console(), one)
+            if one.stability:
+                print_stability(Console(), one)
             if profile and one.stages:
                 print_profile(Console(), one)
 

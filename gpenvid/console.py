@@ -115,6 +115,28 @@ def print_tracks(console: Console, tracks: Tracks) -> None:
     console.print(f"{len(tracks.shots)} shots; detector called on {tracks.detector_calls} of {tracks.frames} frames", highlight=False)
 
 
+def print_stability(console: Console, report: Report) -> None:
+    """How steady faces are: the source, every frame restored by itself, and the result."""
+    calls = f"{report.analysis.detector_calls} of {report.analysis.frames} frames"
+    table = Table("track", "frames", "", "jitter", "smoothed", "warping", "sharpness", "likeness", box=None, pad_edge=False)
+    for p in report.stability:
+        found = "" if p.jitter_detected is None else f"{100 * p.jitter_detected:.2f}%"
+        alike = "" if p.likeness_least is None else f"{p.likeness_least:.2f} at least, ± {p.likeness_spread:.2f}"
+        rows = (
+            (str(p.id), f"{p.first}-{p.last}", "source", "", "", p.source, ""),
+            ("", "", "frame by frame", found, "", p.plain, ""),
+            ("", "", "result", f"{100 * p.jitter_unsmoothed:.2f}%", f"{100 * p.jitter:.2f}%", p.ours, alike),
+        )
+        for *words, steady, likeness in rows:
+            table.add_row(*words, f"{steady.warping:.2f}", f"{steady.sharpness:.1f}", likeness)
+    console.print(table, highlight=False)
+    console.print(f"The detector was called on {calls}.", highlight=False)
+    console.print(
+        "Jitter: second difference of the face's place, of the eye distance. Warping: grey levels between a frame and", highlight=False
+    )
+    console.print("the one before, carried along by the source's flow; blur lowers it too, so compare the sharpness.", highlight=False)
+
+
 def print_profile(console: Console, report: Report) -> None:
     """What the stages of a video did with their time; those of the analysis come first, then those of the render."""
     table = Table("stage", "items", "busy s", "no input s", "no room s", "queue MiB", box=None, pad_edge=False)

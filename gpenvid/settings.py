@@ -37,6 +37,7 @@ class RestoreSettings:
         strict: turn warnings about what cannot be kept into errors.
         restart: start over, even if an earlier run of the same job can be continued.
         keep_work: keep the folder of finished segments after success.
+        stability: measure afterwards how steady faces are, against restoring every frame by itself.
         tag: write a tag that says what restored the faces.
     """
 
@@ -67,6 +68,7 @@ class RestoreSettings:
     strict: bool = False
     restart: bool = False
     keep_work: bool = False
+    stability: bool = False
     tag: bool = True
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from gpenvid.settings import RestoreSettings
 _BLOCKS, _BLOCK = 16, 1 << 16  # sampled parts of the source, and their bytes: a megabyte tells files apart at once
 
 # These do not touch the pixels, or stand in the key in another form (the model by its hash, the codec in the encoder).
-_ELSEWHERE = {"overwrite", "strict", "restart", "keep_work", "tag", "tracks", "model", "detector", "device", "dtype"}
+_ELSEWHERE = {"overwrite", "strict", "restart", "keep_work", "stability", "tag", "tracks", "model", "detector", "device", "dtype"}
 _ELSEWHERE |= {"codec", "crf", "preset"}
 
 Key = dict[str, str]

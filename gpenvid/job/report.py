@@ -73,6 +73,46 @@ class TrackReport:
     jitter_unsmoothed: float
 
 
+@dataclass(frozen=True)
+class Steadiness:
+    """One way of showing a face over time.
+
+    Attributes:
+        warping: mean difference in grey levels (of 255) between a frame and the one before, carried along by the source's flow.
+        sharpness: mean gradient inside the face, grey levels per pixel.
+    """
+
+    warping: float
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class PersonStability:
+    """One person over a stretch of frames.
+
+    Attributes:
+        id: track.
+        first, last: frames of the stretch.
+        jitter_detected: of per-frame detection, see `TrackReport.jitter`; None where there was no detector.
+        jitter_unsmoothed, jitter: ours before and after smoothing.
+        source, plain, ours: the source, the plain way, and the result.
+        likeness_least, likeness_spread: cosine of face embeddings between source and result, least and standard deviation; None
+            without `--identity`.
+    """
+
+    id: int
+    first: int
+    last: int
+    jitter_detected: float | None
+    jitter_unsmoothed: float
+    jitter: float
+    source: Steadiness
+    plain: Steadiness
+    ours: Steadiness
+    likeness_least: float | None = None
+    likeness_spread: float | None = None
+
+
 @dataclass
 class Report:
     """One restoration.
@@ -83,6 +123,7 @@ class Report:
         faces: faces restored, summed over frames.
         tracks: people followed (a person counts once per shot).
         people: the tracks one by one.
+        stability: with `--stability`, people over a stretch of frames, next to restoring frame by frame.
         identity_guard: name of the embedding file that faces were compared with, `off` without one.
         timing: wall seconds by stage, and `wall` for all.
         stages: of a video, what the stages that run at the same time did with theirs.
@@ -99,6 +140,7 @@ class Report:
     faces: int = 0
     tracks: int = 0
     people: list[TrackReport] = field(default_factory=list)
+    stability: list[PersonStability] = field(default_factory=list)
     identity_guard: str = "off"
     analysis: AnalysisReport = field(default_factory=AnalysisReport)
     restorer: RestorerReport = field(default_factory=RestorerReport)

@@ -21,6 +21,7 @@ from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.segments import render_segments
 from gpenvid.job.sidecar import read_sidecar
+from gpenvid.job.stability import StabilityMeter
 from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import TimeRange, assemble
 from gpenvid.media.check import Written, check_result
@@ -146,6 +147,11 @@ def restore_video(
                     )
     except OSError as error:
         raise InputError(f"{plan.output}: cannot be written ({error.strerror})", _ROOM) from error
+    if settings.stability:
+        with report.timed("measure"):
+            progress.stage("measure", 0)
+            meter = StabilityMeter(tracks, restorer, template, blend_settings(settings), detector, embedder)
+            report.stability += meter.measure(frames_in(plan.reader.frames(), keep))
     return report
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, cast
 
@@ -71,6 +71,10 @@ class Frame:
                 self._planes = None
             self._writable = True
         return self.planes
+
+    def own(self) -> Frame:
+        """The same frame with planes of its own: changing either leaves the other as it is."""
+        return replace(self, _av=None, _planes=[plane.copy() for plane in self.planes], _writable=True)
 
     def thumbnail(self, width: int, height: int) -> NDArray[np.uint8]:
         """The whole picture as a viewer sees it, upright and in SDR, resized to width x height: (height, width, 3) uint8 RGB."""

@@ -191,7 +191,7 @@ class PreviewClip:
             first, last = max(shot.start, index - renderer.reach), min(shot.end, index + renderer.reach + 1, len(self.index))
             # The farthest first: on the way to it the decoder gives the others.
             around = [self.frame(i) for i in range(last - 1, first - 1, -1)][::-1]
-            around[index - first] = _own(around[index - first])
+            around[index - first] = around[index - first].own()
             done = next(iter(renderer.render(around, first, index, index + 1)))
             self._rendered.put((index, look), done)
             return done
@@ -215,11 +215,6 @@ class PreviewClip:
         if not self.complete:
             raise UsageError("the clip is still being analysed", "save when it is done")
         write_sidecar(look.tracks(self.tracks), self.sidecar, preview)
-
-
-def _own(frame: Frame) -> Frame:
-    """A frame with planes of its own, which the renderer may change."""
-    return replace(frame, _av=None, _planes=[plane.copy() for plane in frame.planes], _writable=True)
 
 
 def message_of(error: Exception, source: Path) -> str:
