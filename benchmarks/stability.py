@@ -15,20 +15,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gpenvid.blend.mask import face_ellipse
 from gpenvid.blend.paste import BlendSettings
-from gpenvid.blend.warp import return_change
-from gpenvid.faces.align import GPEN, crop_affine, similarity_parameters
+from gpenvid.faces.align import GPEN, similarity_parameters
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.reuse import match_faces
 from gpenvid.faces.tracker import Tracker
-from gpenvid.faces.tracks import Track, Tracks
-from gpenvid.geometry import Face, resize_affine
-from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, small_size
+from gpenvid.faces.tracks import Tracks
+from gpenvid.geometry import Face
+from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, analyse_frames, small_size
 from gpenvid.job.models import open_detector, open_restorer
 from gpenvid.job.progress import Silent
-from gpenvid.job.render import Renderer
-from gpenvid.job.report import Report
+from gpenvid.job.stability import StabilityMeter
 from gpenvid.media.reader import VideoReader
 from gpenvid.settings import RestoreSettings
 
@@ -41,7 +38,7 @@ class Remembered:
     """A detector that was asked about every frame once, and answers from memory."""
 
     def __init__(self, detector: Detector, frames: Sequence[np.ndarray]) -> None:
-        self.name, self.sure = detector.name, detector.sure
+        self.name, self.sure, self.close_look = detector.name, detector.sure, detector.close_look
         self.faces = [detector.detect([frame])[0] for frame in frames]
         self._by_frame = {id(frame): faces for frame, faces in zip(frames, self.faces, strict=True)}
 
@@ -110,7 +107,7 @@ def measure(clip: Path, detector: Detector) -> tuple[Sums, np.ndarray, np.ndarra
     tracks = tracker.finish()
     sums = Sums(len(frames), tracks.detector_calls)
     errors, large = [], []
-    places: dict[str, list[np.ndarray]] = {k: [] for k in ("detector", "ours", "smoothed", "slow")}
+    places: dict[str, list[np.ndarray]] = {k: [] for k in ("detector", "ours", "smoothed", "slow", "apart")}
     for chain in per_frame_tracks(remembered.faces, {s.start for s in tracks.shots}, detector.sure):
         ids = []
         for t, face in chain:
@@ -135,6 +132,8 @@ def add_jitter(places: dict[str, list[np.ndarray]], chain: list[tuple[int, Face]
     raw = np.stack([similarity_parameters(face.landmarks) for _, face in chain])
     ours = np.stack([similarity_parameters(points) for points in track.landmarks[part]])
     bend, slow = jitter(raw)
+    eyes = GPEN.eye_distance * np.exp(ours[1:-1, 0])
+    places["apart"].append(np.hypot(*(track.parameters[part] - ours)[1:-1, 2:].T) / eyes)
     for name, values in (("detector", bend), ("ours", jitter(ours)[0]), ("smoothed", jitter(track.parameters[part])[0]), ("slow", slow)):
         places[name].append(values)
 
@@ -146,8 +145,10 @@ def rms(values: np.ndarray) -> float:
 
 def first_table(clips: list[Path], detector: Detector) -> None:
     """Detection reuse and jitter."""
-    print("| clip | calls | found | landmark error, mean / 99% | large faces | jitter still | jitter moving | track changes |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| clip | calls | found | landmark error, mean / 99% | large faces | jitter still | moving | moved by smoothing | track changes |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     total, all_errors, all_large, all_jitter = Sums(), [], [], []
     for clip in clips:
         sums, errors, large, places = measure(clip, detector)
@@ -173,76 +174,25 @@ def first_row(name: str, sums: Sums, errors: np.ndarray, large: np.ndarray, plac
 
     found = f"{100 * sums.found / sums.wanted:.1f}%" if sums.wanted else "-"
     calls = f"{sums.calls}/{sums.frames} ({100 * sums.calls / sums.frames:.1f}%)"
-    return f"| {name} | {calls} | {found} | {share(errors)} | {share(errors[large])} | {ratio(slow)} | {ratio(~slow)} | {sums.switches} |"
-
-
-def plain_track(reader: VideoReader, detector: Detector, track: Track, count: int) -> Track:
-    """The same person with every frame detected and nothing smoothed."""
-    width, height = small_size(reader.info.geometry, VIDEO_DETECTION_SIZE)
-    display = reader.info.geometry.display_size
-    to_display = resize_affine(display[0] / width, display[1] / height)
-    parameters = track.parameters.copy()
-    for index, frame in enumerate(islice(reader.frames(), count)):
-        if track.holds(index):
-            k = index - track.start
-            faces = [f.transformed(to_display) for f in detector.detect([frame.thumbnail(width, height)])[0]]
-            if faces:
-                nearest = min(faces, key=lambda f: float(np.hypot(*(f.landmarks - track.landmarks[k]).T).mean()))
-                parameters[k] = similarity_parameters(nearest.landmarks)
-    return replace(track, parameters=parameters)
-
-
-def render(reader: VideoReader, tracks: Tracks, blend: BlendSettings, count: int, model: str) -> list[np.ndarray]:
-    """Restored frames, (H, W, 3) uint8 RGB as shown, before any encoder."""
-    restorer, template = open_restorer(RestoreSettings(model=model, device="cpu", dtype="fp32"), Silent())
-    renderer = Renderer(tracks, restorer, template, blend, Report("", ""), Silent())
-    width, height = reader.info.display_size
-    return [f.thumbnail(width, height) for f in renderer.render(islice(reader.frames(), count), 0)]
-
-
-def warping(source: list[np.ndarray], result: list[np.ndarray], track: Track) -> tuple[float, float]:
-    """Mean difference of each frame to the one before, carried along by the source's flow, inside the face's mask, in grey
-    levels of 255; and sharpness, the mean gradient there."""
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    errors, gradients = [], []
-    grays = [[cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames] for frames in (source, result)]
-    height, width = grays[0][0].shape
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
-    for t in range(max(1, track.start + 1), min(len(source), track.end)):
-        to_crop = crop_affine(track.parameters[t - track.start], 256)
-        ellipse = np.ascontiguousarray(face_ellipse(256, GPEN.eye_distance))
-        mask = return_change(ellipse, to_crop, width, height) > 0.9
-        back = grid + flow.calc(grays[0][t], grays[0][t - 1], None)
-        carried = [cv2.remap(g[t - 1], back, None, cv2.INTER_LINEAR) for g in grays]
-        # Where the source's own flow fails nothing can be said about either.
-        sure = mask & (np.abs(carried[0].astype(int) - grays[0][t]) < 25)
-        if sure.any():
-            errors.append(np.abs(carried[1].astype(float) - grays[1][t])[sure].mean())
-            gx, gy = (cv2.Sobel(grays[1][t], cv2.CV_32F, *d) for d in ((1, 0), (0, 1)))
-            gradients.append(np.hypot(gx, gy)[mask].mean())
-    return float(np.mean(errors)), float(np.mean(gradients))
+    jitters = f"{ratio(slow)} | {ratio(~slow)} | {share(places['apart'][~slow])}"
+    return f"| {name} | {calls} | {found} | {share(errors)} | {share(errors[large])} | {jitters} | {sums.switches} |"
 
 
 def second_table(clips: list[Path], detector: Detector, count: int, model: str) -> None:
     """Flicker and sharpness of the person seen longest."""
     print("\n| clip | warping error: source | plain | ours | ours / plain | sharpness ours / plain |\n|---|---|---|---|---|---|")
+    restorer, template = open_restorer(RestoreSettings(model=model, device="cpu", dtype="fp32"), Silent())
     for clip in clips:
         reader = VideoReader(clip)
-        width, height = small_size(reader.info.geometry, VIDEO_DETECTION_SIZE)
-        display = reader.info.geometry.display_size
-        tracker = Tracker(detector, resize_affine(display[0] / width, display[1] / height), reader.info.display_size)
-        for frame in islice(reader.frames(), count):
-            tracker.push(frame.thumbnail(width, height))
-        tracks = tracker.finish()
+        tracks = analyse_frames(islice(reader.frames(), count), reader.info.geometry, detector, Silent())
         if not tracks.tracks:
             continue
         track = max(tracks.tracks, key=lambda k: len(k.landmarks))
-        plain = replace(tracks, tracks=[plain_track(reader, detector, track, count)])
-        source = [f.thumbnail(*reader.info.display_size) for f in islice(reader.frames(), count)]
-        way = render(reader, plain, BlendSettings(deflicker=False), count, model)
-        ours = render(reader, replace(tracks, tracks=[track]), BlendSettings(), count, model)
-        own, (before, sharp), (after, kept) = warping(source, source, track)[0], warping(source, way, track), warping(source, ours, track)
-        print(f"| {clip.stem} | {own:.2f} | {before:.2f} | {after:.2f} | {after / before:.2f} | {kept / sharp:.2f} |", flush=True)
+        meter = StabilityMeter(replace(tracks, tracks=[track]), restorer, template, BlendSettings(), detector, stretch=count)
+        (p,) = meter.measure(reader.frames())
+        sharp = p.ours.sharpness / p.plain.sharpness
+        warping = f"{p.source.warping:.2f} | {p.plain.warping:.2f} | {p.ours.warping:.2f} | {p.ours.warping / p.plain.warping:.2f}"
+        print(f"| {clip.stem} | {warping} | {sharp:.2f} |", flush=True)
 
 
 def main() -> None:

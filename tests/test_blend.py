@@ -5,15 +5,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpenvid.blend.color import keep_source_colour, low_pass
 from gpenvid.blend.deflicker import REACH, steady_residual
 from gpenvid.blend.grain import source_grain
 from gpenvid.blend.mask import ellipse_box, face_ellipse
+from gpenvid.blend.overlap import overlap_share
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import cut_crop, return_change
 from gpenvid.faces.align import GPEN, TEMPLATES, Template, crop_affine, similarity_parameters
-from gpenvid.geometry import compose, resize_affine
+from gpenvid.geometry import compose, invert, resize_affine
 
 LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
 
@@ -186,3 +189,30 @@ def test_a_part_of_a_crop_is_steadied_like_the_whole() -> None:
     whole = steady_residual(frames)
     found = steady_residual({k: (crop[part], residual[part]) for k, (crop, residual) in frames.items()}, 256)
     assert np.abs(found - whole[part])[16:-16, 16:-16].max() < 1e-2
+
+
+def _at(x: float, size: int = 64) -> np.ndarray:
+    """The map from a picture to a crop of the same scale whose middle is x to the right of the origin's crop."""
+    return np.array([[1.0, 0, -x], [0, 1, 0]])
+
+
+@given(shift=st.floats(0.5, 60), weights=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)))
+@settings(max_examples=25, deadline=None)
+def test_parts_of_overlapping_faces_add_up_to_one_where_both_are(shift: float, weights: tuple[float, float]) -> None:
+    shift = float(round(shift))  # whole pixels: the two grids meet
+    first, second = _at(0), _at(shift)
+    ours = overlap_share(64, 0.2097, weights[0], [(compose(second, invert(first)), weights[1])])
+    theirs = overlap_share(64, 0.2097, weights[1], [(compose(first, invert(second)), weights[0])])
+    mask, step = face_ellipse(64, 0.2097), int(shift)
+    both = (mask[:, step:] > 1e-3) & (mask[:, : 64 - step] > 1e-3)
+    np.testing.assert_allclose((ours[:, step:] + theirs[:, : 64 - step])[both], 1, atol=1e-4)
+
+
+def test_a_pixel_belongs_to_the_nearer_face_and_alone_a_face_owns_its_crop() -> None:
+    ours = overlap_share(64, 0.2097, 1.0, [(_at(24.0), 1.0)])
+    middle = 36
+    assert ours[middle, 32] > 0.95
+    assert ours[middle, 48] < 0.3
+    assert ours[middle, 43:45].mean() == pytest.approx(0.5, abs=0.01)
+    assert np.all(ours[:, :12] == 1)
+    assert np.all(overlap_share(64, 0.2097, 1.0, [(_at(200.0), 1.0)]) == 1)

@@ -46,6 +46,7 @@ def masked_change(
     eye_distance: float,
     monochrome: bool,
     factor: float,
+    share: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """What is to be added to the crop.
 
@@ -55,6 +56,7 @@ def masked_change(
         eye_distance: of the template, as a fraction of the crop's side.
         monochrome: change luma only.
         factor: crop pixels per picture pixel.
+        share: (S, S) part of each pixel that is this face's, where faces overlap; None for all.
 
     Returns:
         (S, S, 3) float32, exactly zero outside the mask.
@@ -64,4 +66,7 @@ def masked_change(
         change = change + np.float32(settings.grain) * source_grain(source, factor)
     if monochrome:
         change = luma_only(change)
-    return change * (face_ellipse(residual.shape[0], eye_distance)[:, :, None] * np.float32(settings.strength * weight))
+    mask = face_ellipse(residual.shape[0], eye_distance)
+    if share is not None:
+        mask = mask * share
+    return change * (mask[:, :, None] * np.float32(settings.strength * weight))

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from gpenvid.blend.deflicker import REACH, steady_residual
 from gpenvid.blend.mask import ellipse_box
+from gpenvid.blend.overlap import overlap_share
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change
 from gpenvid.faces.align import GPEN, Template, crop_affine, fit_similarity
 from gpenvid.faces.embedding import FaceEmbedder
 from gpenvid.faces.tracks import Track, Tracks
-from gpenvid.geometry import Affine, compose
+from gpenvid.geometry import Affine, compose, invert
 from gpenvid.job.pipeline import frame_bytes
 from gpenvid.job.progress import Progress
 from gpenvid.job.report import Report
@@ -45,6 +46,10 @@ class _FaceJob:
     weight: float
     residual: NDArray[np.float32] | None = None
     same_person: float = 1.0
+
+    def in_frame(self) -> Affine:
+        """The map from pixels of the stored frame to those of the crop."""
+        return compose(self.to_crop, np.array([[1.0, 0.0, -self.region.left], [0.0, 1.0, -self.region.top]]))
 
 
 @dataclass
@@ -224,12 +229,23 @@ class Renderer:
             eye_distance=self._template.eye_distance,
             monochrome=job.monochrome,
             factor=magnification(face.to_crop),
+            share=self._share(job, face),
         )
         width, height = face.region.size
         frame = job.frame
         region_change = return_change(change, face.to_crop, width, height)
         add_to_region(frame.writable_planes(), face.region, region_change, frame.layout, frame.color, frame.height)
         return True
+
+    def _share(self, job: FrameJob, face: _FaceJob) -> NDArray[np.float32] | None:
+        """The part of each pixel that is this face's and not that of another one in the frame; None where none is near."""
+        into_frame = invert(face.in_frame())
+        others = [
+            (compose(other.in_frame(), into_frame), other.weight)
+            for other in job.faces.values()
+            if other is not face and other.region.overlaps(face.region)
+        ]
+        return overlap_share(self._restorer.size, self._template.eye_distance, face.weight, others) if others else None
 
 
 def _known(residual: NDArray[np.float32] | None) -> NDArray[np.float32]:

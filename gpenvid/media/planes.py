@@ -45,6 +45,10 @@ class Region:
         """(width, height) in luma samples."""
         return self.right - self.left, self.bottom - self.top
 
+    def overlaps(self, other: Region) -> bool:
+        """Whether the two have samples in common."""
+        return self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+
     def slices(self, layout: PixelLayout, plane: int) -> tuple[slice, slice]:
         """Rows and columns of this region in a plane."""
         sx, sy = (layout.shift_x, layout.shift_y) if layout.model == "yuv" and plane in (1, 2) else (0, 0)
