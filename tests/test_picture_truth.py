@@ -358,3 +358,16 @@ def test_pictures_say_what_they_lose_and_leave_nothing_half_written(settings: Re
     with pytest.raises(UsageError, match="exists already"):
         gpenvid.restore(source, tmp_path / "out_%d.png", settings)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep.mkv", "film.mp4", "out_2.png"]
+
+
+@pytest.mark.parametrize(("codec", "kept"), [("h264", True), ("h265", True), ("ffv1", False)])
+def test_closed_captions_stay_in_the_picture_or_are_named(
+    codec: str, kept: bool, shared: Path, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    source = shared / "media" / "clips" / "fate_scte20_interlaced.ts"
+    preset = None if codec == "ffv1" else "ultrafast"
+    report = gpenvid.restore(source, tmp_path / "out.mkv", replace(settings, codec=codec, preset=preset, end=0.5))
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        captioned = sum(any(e.type.name == "A53_CC" for e in f.side_data) for f in file.decode(video=0))
+    assert captioned == (report.frames if kept else 0)
+    assert any("closed captions" in w for w in report.warnings) != kept

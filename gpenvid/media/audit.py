@@ -21,12 +21,16 @@ class _VideoFacts:
     info: VideoInfo
     times: list[Fraction]
     faults: list[str]
+    captioned: int
 
 
 def _video_facts(path: Path) -> _VideoFacts:
     reader = VideoReader(path)
-    times = [frame.pts * frame.time_base for frame in reader.frames()]
-    return _VideoFacts(reader.info, times, reader.faults.sentences(path))
+    times, captioned = [], 0
+    for frame in reader.frames():
+        times.append(frame.pts * frame.time_base)
+        captioned += frame.has_captions
+    return _VideoFacts(reader.info, times, reader.faults.sentences(path), captioned)
 
 
 def audit(source: Path, output: Path, *, pixels: bool = False) -> Audit:
@@ -46,6 +50,10 @@ def audit(source: Path, output: Path, *, pixels: bool = False) -> Audit:
     shift = after.times[0] - before.times[0]
     _compare_times(result, before, after, shift)
     _compare_picture(result, before.info, after.info)
+    if before.captioned and not after.captioned and after.info.codec not in ("h264", "hevc"):
+        result.note("closed captions", f"{after.info.codec} does not carry those of the source")
+    elif before.captioned:
+        result.compare("frames with closed captions", before.captioned, after.captioned)
     with open_input(source) as old, open_input(output) as new:
         compare_streams(result, old, new, before.info, after.info, shift)
     if pixels:

@@ -165,6 +165,7 @@ def choose_encoder(
         warnings.append(f"{encoder} needs even sizes; chroma is stored at full size, as {pixel_format} (--codec ffv1 or vp9 keeps it)")
     if interlaced and encoder not in _INTERLACED_ENCODERS:
         warnings.append(f"{encoder} cannot mark frames as interlaced (--codec h264 can; --deinterlace makes them progressive)")
+    warnings += [f"{what} of the source cannot be carried over{how}" for what, how in _lost_marks(encoder, info)]
     if info.mastering and encoder != "libx265":
         warnings.append(f"{encoder} cannot carry the HDR10 light levels of the source (--codec h265 does)")
     settings = EncoderSettings(
@@ -182,6 +183,26 @@ def choose_encoder(
         options=tuple(sorted(_options(encoder, pixel_format, request, info, interlaced).items())),
     )
     return settings, warnings
+
+
+_CAPTIONS = "A53_CC"
+_NEVER_CARRIED = {
+    "DOVI_METADATA": "the Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "the HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "the HDR Vivid metadata",
+    "STEREO3D": "the mark for stereo pictures",
+    "SPHERICAL": "the mark for spherical pictures",
+}
+_CARRY_CAPTIONS = ("libx264", "libx264rgb", "libx265", "h264_nvenc", "hevc_nvenc")
+
+
+def _lost_marks(encoder: str, info: VideoInfo) -> Iterator[tuple[str, str]]:
+    """What frames carry beside their samples and this encoder does not write, and what does."""
+    if _CAPTIONS in info.embedded and encoder not in _CARRY_CAPTIONS:
+        yield "the closed captions inside the picture", " (--codec h264 and h265 keep them)"
+    for name, told in _NEVER_CARRIED.items():
+        if name in info.embedded:
+            yield told, ""
 
 
 def estimated_bytes(settings: EncoderSettings, frames: int) -> int:
@@ -275,6 +296,7 @@ def _options(encoder: str, pixel_format: str, request: EncoderRequest, info: Vid
             # of five did, at the same speed and size. Leaving the tree out instead costs 50% in size on a still picture.
             parameters.append("asm=avx2")
     if encoder == "libx265":
+        options["a53cc"] = "1"  # closed captions; x264 writes them unasked
         # Pool and frame threads change the bytes too.
         parameters += ["log-level=error", "pools=4", "frame-threads=2"]
         parameters += info.mastering.x265_parameters() if info.mastering else []

@@ -9,6 +9,7 @@ from typing import Any, cast
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
 from gpenvid.media.color import FULL, ColorSpec
@@ -62,6 +63,12 @@ class Frame:
             assert self._av is not None
             self._planes = _view_planes(self._av, self.layout)
         return self._planes
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether the picture carries closed captions."""
+        beside: Any = () if self._av is None else self._av.side_data  # by type, not by name as PyAV's stubs have it
+        return any(entry.type == SideDataType.A53_CC for entry in beside)
 
     def writable_planes(self) -> list[Plane]:
         """The planes, to change in place. A decoder's own reference pictures are copied first, never written to."""

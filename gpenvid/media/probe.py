@@ -48,6 +48,7 @@ class VideoInfo:
         display_matrix: the nine numbers to copy, None where there are none.
         field_order: of the first frame.
         mastering: HDR10's static metadata, None where there is none.
+        embedded: names of what the first frame carries beside its samples, such as `A53_CC` (closed captions).
     """
 
     path: Path
@@ -65,6 +66,7 @@ class VideoInfo:
     display_matrix: tuple[int, ...] | None
     field_order: FieldOrder
     mastering: Mastering | None = None
+    embedded: frozenset[str] = frozenset()
 
     @property
     def display_size(self) -> tuple[int, int]:
@@ -200,4 +202,5 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         display_matrix=matrix,
         field_order=_field_order(first),
         mastering=mastering_of(side_data),
+        embedded=frozenset(entry.type.name for entry in side_data),
     )
