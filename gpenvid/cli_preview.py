@@ -26,7 +26,7 @@ def preview(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
     deinterlace: Annotated[bool, typer.Option("--deinterlace", help="Make interlaced frames progressive.")] = False,
-    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the address, warnings and errors only.")] = False,
 ) -> None:

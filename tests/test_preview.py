@@ -227,6 +227,19 @@ def test_a_cache_keeps_its_budget() -> None:
     assert cache.get(2) is None
 
 
+def test_who_has_gone_does_not_stop_the_desk() -> None:
+    desk = Desk()
+    gate = threading.Event()
+    running = desk.ask("gate", lambda: (gate.wait(10), b"")[1], view="")
+    gone = [desk.ask(f"gone {i}", lambda: b"", view="one") for i in range(2)]
+    assert gone[1].cancel()
+    desk.ask("next", lambda: b"", view="one")
+    gate.set()
+    assert running.result(10) == b""
+    assert desk.ask("later", lambda: b"later", view="two").result(10) == b"later"
+    desk.close()
+
+
 def test_the_newest_wish_of_a_view_comes_first() -> None:
     desk = Desk()
     gate, done = threading.Event(), []

@@ -168,6 +168,14 @@ def test_the_clip_is_described(client: TestClient) -> None:
     assert {m["name"]: m["here"] for m in about["models"]}["gpen-lite-256"] is True
 
 
+def test_a_sidecar_edited_into_nonsense_is_no_choice(client: TestClient, session: PreviewSession, tiny_model: Path) -> None:
+    assert client.get("/api/clip").json()["saved"] is None
+    session.clip.saved = {"looks": "<script>", "people": [1]}
+    assert client.get("/api/clip").json()["saved"] is None
+    session.clip.saved = choices(tiny_model)
+    assert client.get("/api/clip").json()["saved"]["looks"][0]["model"] == str(tiny_model)
+
+
 def test_a_loop_holds_both_sides_and_the_sound(client: TestClient, session: PreviewSession, tiny_model: Path) -> None:
     asked = {"page": choices(tiny_model), "first": 30, "last": 44, "width": 320}
     name = client.post("/api/loop", json=asked).json()["id"]

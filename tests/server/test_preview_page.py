@@ -210,6 +210,9 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     sidecar = served.clip.with_name("old_film.tracks.json")
     assert 0.0 in [t.strength for t in read_sidecar(sidecar).tracks]
     assert read_preview(sidecar)["looks"][1]["grain"] == 0.6
+    page.reload()
+    page.wait_for_selector("#person-1.out")
+    assert page.locator("#save-state").inner_text() == "choices saved"
     page.locator(".people .switch").first.click()
 
     # The loop plays.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from threading import Lock, RLock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +115,9 @@ class PreviewClip:
             progress.note(fault)
 
     def _from_sidecar(self, progress: Progress) -> Tracks | None:
-        if not self.sidecar.exists() and self.settings.tracks is None:
+        if not self.sidecar.exists():
+            if self.settings.tracks is not None:
+                progress.note(f"{self.sidecar} is not there yet: the clip is analysed")
             return None
         tracks = read_sidecar(self.sidecar)
         if (tracks.width, tracks.height) == self.info.display_size:
@@ -163,9 +166,12 @@ class PreviewClip:
             return frame
 
     def look_at(self, index: int, look: Look) -> Look:
-        """The part of a look that a frame depends on: a change to who is not in it makes nothing anew."""
-        present = {t.id for t in self.tracks.at(index)}
-        return replace(look, people=tuple((i, strength) for i, strength in look.people if i in present))
+        """The look as a frame depends on it, with the strength of everyone in it and of nobody else.
+
+        So a change to who is not in it makes nothing anew, and what is kept stays right when strengths are saved.
+        """
+        chosen = dict(look.people)
+        return replace(look, people=tuple((t.id, chosen.get(t.id, t.strength)) for t in self.tracks.at(index)))
 
     def restored(self, index: int, look: Look) -> Frame:
         """A frame as the render gives it to the encoder. Not to be changed.
@@ -205,7 +211,7 @@ class PreviewClip:
         index = best_frame(track)
         return face_picture(track, self.frame(index), index)
 
-    def save(self, look: Look, preview: dict[str, object]) -> None:
+    def save(self, look: Look, preview: dict[str, Any]) -> None:
         """Write tracks, with the look's people, and what the page was set to into the sidecar.
 
         Raises:
@@ -214,7 +220,10 @@ class PreviewClip:
         """
         if not self.complete:
             raise UsageError("the clip is still being analysed", "save when it is done")
-        write_sidecar(look.tracks(self.tracks), self.sidecar, preview)
+        tracks = look.tracks(self.tracks)
+        write_sidecar(tracks, self.sidecar, preview)
+        self._publish(tracks)
+        self.saved = preview
 
 
 def message_of(error: Exception, source: Path) -> str:

@@ -66,7 +66,7 @@ class Desk:
                 self._wishes.append(wish)
                 self._changed.notify()
         for old in outdated:
-            old.future.set_exception(SupersededError())
+            _give_up(old)
         if made is not None:
             wish.future.set_result(made)
         elif not self._open:
@@ -86,11 +86,13 @@ class Desk:
             waiting, self._wishes, self._ahead = self._wishes, [], []
             self._changed.notify()
         for wish in waiting:
-            wish.future.set_exception(SupersededError())
+            _give_up(wish)
         self._thread.join()
 
     def _run(self) -> None:
         while (wish := self._next()) is not None:
+            if not wish.future.set_running_or_notify_cancel():
+                continue  # who asked has gone
             made = self._made.get(wish.key)
             if made is None:
                 try:
@@ -116,3 +118,8 @@ class Desk:
                         return _Wish(key, work, "", 9)
                 self._changed.wait()
         return None
+
+
+def _give_up(wish: _Wish) -> None:
+    if wish.future.set_running_or_notify_cancel():
+        wish.future.set_exception(SupersededError())

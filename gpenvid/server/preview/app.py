@@ -21,7 +21,7 @@ from gpenvid.job.preview.desk import SupersededError
 from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.people import describe_people, places
 from gpenvid.server.guard import error_body
-from gpenvid.server.preview.forms import FrameParameters, LoopForm, PageForm, RenderForm
+from gpenvid.server.preview.forms import FrameParameters, LoopForm, PageForm, RenderForm, saved_page
 from gpenvid.server.preview.session import PreviewSession, Wanted
 
 _KEEP = {"cache-control": "private, max-age=86400"}
@@ -71,7 +71,7 @@ def preview_app(session: PreviewSession) -> FastAPI:
             "models": offered_models(clip.settings.model),
             "shots": [[s.start, s.end] for s in tracks.shots],
             "people": describe_people(tracks),
-            "saved": clip.saved,
+            "saved": saved_page(clip.saved),
             "version": __version__,
             "look": {
                 "model": clip.settings.model,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gpenvid.errors import UsageError
 from gpenvid.job.preview.look import Look
@@ -53,6 +53,14 @@ class PageForm(BaseModel):
         """One of the two looks, the active one by default, with the chosen people."""
         strengths = {i: p.strength if p.included else 0.0 for i, p in self.people.items()}
         return self.looks[self.active if number is None else number].look(strengths)
+
+
+def saved_page(found: dict[str, Any]) -> dict[str, Any] | None:
+    """What a sidecar says the page was set to, None where it says nothing usable: people edit sidecars."""
+    try:
+        return PageForm.model_validate(found).model_dump(mode="json")
+    except ValidationError:
+        return None
 
 
 class RenderForm(BaseModel):

@@ -244,7 +244,7 @@ class PreviewSession:
 
     # Render
 
-    def start_render(self, look: Look, page: dict[str, object], *, overwrite: bool) -> None:
+    def start_render(self, look: Look, page: dict[str, Any], *, overwrite: bool) -> None:
         """Save the sidecar and begin the render.
 
         Raises:

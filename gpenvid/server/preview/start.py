@@ -6,6 +6,7 @@ import secrets
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 from gpenvid.job.inputs import check_output, check_side_file, classify
 from gpenvid.job.preview.clip import PreviewClip
@@ -55,7 +56,8 @@ def run_preview(
             tell("Ctrl+C ends it")
             session.start()
             if browser:
-                webbrowser.open(address)
+                # In a thread: where the only browser is one for terminals, this returns when the user leaves it.
+                Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
         guarded = Guard(preview_app(session), GuardSettings(host=_HOST, token=token, cookies=True, policy=PAGE_POLICY))
 

@@ -90,8 +90,14 @@ export function applySaved(clip) {
   const saved = clip.saved ?? {};
   const first = known(saved.looks?.[0]) || { ...clip.look };
   const second = known(saved.looks?.[1]) || { ...clip.look, strength: clip.look.strength > 0.5 ? 0.5 : 1 };
-  update({ looks: [first, second], active: saved.active === 1 ? 1 : 0, people: saved.people ?? {} });
+  update({ looks: [first, second], active: saved.active === 1 ? 1 : 0, people: stillTrue(clip, saved.people ?? {}) });
   if (saved.looks) update({ saved: JSON.stringify(choices()) });
+}
+
+// Strengths that were edited in the sidecar since count for more than what the page remembers.
+function stillTrue(clip, people) {
+  const given = new Map(clip.people.map((p) => [String(p.id), p.strength]));
+  return Object.fromEntries(Object.entries(people).filter(([id, p]) => given.get(id) === (p.included ? p.strength : 0)));
 }
 
 // What was chosen for those in a frame, as the pictures' addresses take it.
