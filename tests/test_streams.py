@@ -15,7 +15,7 @@ from films import RATE, Film, chapters, held, png, shown_times
 
 import gpenvid
 from gpenvid import RestoreSettings
-from gpenvid.errors import UsageError
+from gpenvid.errors import InputError, UsageError
 from gpenvid.media.audit import audit
 from gpenvid.media.payload import payload
 
@@ -222,3 +222,15 @@ def test_sound_is_the_same_with_and_without_its_transport_header() -> None:
     length = len(sound) + 7
     header = bytes([0xFF, 0xF1, 0x4C, 0x80 | length >> 11, length >> 3 & 255, (length & 7) << 5 | 31, 0xFC])
     assert payload("aac", header + sound) == sound == payload("aac", sound)
+
+
+def test_a_muxer_that_refuses_does_so_before_the_work(settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FULL[".mkv"].write(tmp_path / "film.mkv")
+
+    def refusing(*_: object) -> None:
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    monkeypatch.setattr("gpenvid.media.assemble._add_others", refusing)
+    with pytest.raises(InputError, match=r"film\.mkv: \.mp4 cannot hold its streams"):
+        gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert [p.name for p in tmp_path.iterdir()] == ["film.mkv"]

@@ -23,7 +23,7 @@ from gpenvid.job.segments import render_segments
 from gpenvid.job.sidecar import read_sidecar
 from gpenvid.job.stability import StabilityMeter
 from gpenvid.job.work import Work, clean_up_after_success, opened_work
-from gpenvid.media.assemble import TimeRange, assemble
+from gpenvid.media.assemble import TimeRange, assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, estimated_bytes
@@ -85,7 +85,9 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
         warnings.append(f"{item.path.name} is interlaced; faces are restored as they are stored (--deinterlace makes it progressive)")
     if settings.strict and warnings:
         raise UsageError(f"{item.path}: {warnings[0]}", "choose another output or leave out --strict")
-    encoder.open()  # one that does not open is better known now than after the analysis
+    # An encoder that does not open, or a muxer that refuses, is better known now than after the work.
+    encoder.open()
+    rehearse(item.path, info, encoder, container, streams)
     space = 2 * estimated_bytes(encoder, _frames_to_write(info, settings))
     if streams.copied:
         space += item.path.stat().st_size // 20  # sound and subtitles, where they are not most of the file

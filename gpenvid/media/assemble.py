@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -125,6 +126,27 @@ def assemble(
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{target}: cannot be written ({reason})", "check free space and permissions, or try a .mkv output") from error
     return written
+
+
+def rehearse(source: Path, info: VideoInfo, settings: EncoderSettings, container: Container, plan: StreamPlan) -> None:
+    """Write the result's header to nowhere: a muxer that refuses a stream must do so before the work and not after.
+
+    Raises:
+        InputError: if it does.
+    """
+    try:
+        with open_input(source) as file:
+            output = av.open(os.devnull, "w", format=container.muxer, options=_muxer_options(file, info, container, plan))
+            with output:
+                _add_video(output, file, info, settings)
+                _add_others(output, file, plan)
+                _copy_tags(output, file, {}, plan)
+                if plan.chapters:
+                    output.set_chapters(file.chapters())
+                output.start_encoding()
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{source}: {container.suffix} cannot hold its streams ({reason})", "try a .mkv output, and report it") from error
 
 
 def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> dict[str, str]:
