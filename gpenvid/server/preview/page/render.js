@@ -1,5 +1,5 @@
 // The render: start, pause, stop, the result; saving choices; the command line.
-import { byId, durationText, say, show } from "./dom.js";
+import { byId, durationText, leftText, say, show } from "./dom.js";
 import { post } from "./server.js";
 import { choices, state, unsaved, update, watch } from "./state.js";
 
@@ -107,12 +107,12 @@ function lay() {
   const share = render.total ? render.done / render.total : 0;
   byId("render-stage").textContent = render.total ? `${stage} · ${Math.floor(100 * share)} %` : stage;
   const speed = render.seconds && render.done && render.stage === "render" ? `${(render.done / render.seconds).toFixed(1)} fps` : "";
-  const rest = render.remaining === null || render.state !== "running" ? "" : `${durationText(render.remaining)} left`;
+  const rest = render.remaining === null || render.state !== "running" ? "" : leftText(render.remaining);
   byId("render-rest").textContent = [speed, rest].filter(Boolean).join(" · ");
   if (render.total) byId("render-bar").value = share;
   else byId("render-bar").removeAttribute("value");
   show(byId("render"), !busy && !replacing);
-  byId("render").textContent = render.state === "stopped" || render.state === "failed" ? "Render again, from where it was" : render.state === "done" ? "Render again" : "Render the clip";
+  byId("render").textContent = render.state === "stopped" || render.state === "failed" ? "Go on with the render" : render.state === "done" ? "Render again" : "Render the clip";
   // With two looks in view it must be plain which of them is meant.
   if (state.compare === "looks") byId("render").textContent += ` with ${state.active ? "B" : "A"}`;
   byId("render").classList.toggle("primary", render.state !== "done");
@@ -130,9 +130,10 @@ function lay() {
     byId("render-done").textContent = `${render.result}: ${render.frames} frames, ${render.faces} faces restored in ${durationText(render.seconds)}${rate}.`;
   }
   const failed = render.state === "failed" ? `${render.problem}${render.remedy ? `: ${render.remedy}` : ""}` : "";
-  const told = problem || (replacing ? `${clip.output} exists already.` : failed);
+  const held = render.state === "stopped" ? "Stopped. What is finished is kept." : failed;
+  const told = problem || (replacing ? `${clip.output} exists already.` : held);
   byId("render-problem").textContent = told;
-  byId("render-problem").classList.toggle("asking", replacing && !problem);
+  byId("render-problem").classList.toggle("asking", !problem && told !== failed);
   show(byId("render-problem"), Boolean(told));
   if (offered && offered !== JSON.stringify(choices())) show(byId("command"), false);
   if (render.state !== before) {
