@@ -126,7 +126,7 @@ class Guard:
             await self._app(scope, read, self._secured(watched))
         except Exception:
             # Details go to the log of whoever runs the server; who asked gets none.
-            _LOG.exception("%s %s failed", scope["method"], scope["path"])
+            _LOG.exception("%r %r failed", scope["method"], scope["path"])  # quoted: a path may hold line breaks
             if started:
                 raise  # the answer is cut off, so the client sees that it is not whole
             await _answer(self._secured(send), 500, "internal", "something went wrong in the server; its log says what")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import resource
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -53,8 +54,7 @@ def process_metrics() -> str:
 
 
 def resident_bytes() -> int:
-    """Memory of this process now; its peak where the system tells only that."""
-    try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Memory of this process now, 0 where the system does not tell as Linux does."""
+    if sys.platform != "linux":
+        return 0
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -18,6 +18,8 @@ from gpenvid.server.service.store import QueueFull
 
 _PICTURES_PER_PROCESS = 500  # a fresh process now and then keeps memory flat, whatever libraries do
 
+_OPENING_SECONDS = 600.0
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -70,7 +72,7 @@ class Pictures:
         """
         settings = self._settings
         task = {"models": settings.models, "detector": settings.detector, "device": settings.device}
-        last = self._ask(do="check", **task, dtype=settings.dtype, batch=settings.batch)
+        last = self._ask(_OPENING_SECONDS, do="check", **task, dtype=settings.dtype, batch=settings.batch)
         if last is None or last["event"] != "done":
             raise UsageError(last["message"] if last else "the models cannot be opened", last["remedy"] if last else "run `gpenvid doctor`")
 
@@ -104,13 +106,13 @@ class Pictures:
             self.close()
             self._done = 0
         self._done += 1
-        return self._ask(**task)
+        return self._ask(self._settings.picture_seconds, **task)
 
-    def _ask(self, **task: object) -> dict[str, Any] | None:
+    def _ask(self, seconds: float, **task: object) -> dict[str, Any] | None:
         if self._child is None or not self._child.alive:
             self.close()
             self._child = Child(self._settings.max_pixels)
-        limit = self._child.kill_after(self._settings.picture_seconds)
+        limit = self._child.kill_after(seconds)
         self._child.send(**task)
         *_, last = (None, *self._child.messages())
         limit.cancel()

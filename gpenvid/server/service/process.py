@@ -27,7 +27,7 @@ class Child:
     """
 
     def __init__(self, max_pixels: int) -> None:
-        environment = {**os.environ, "OPENCV_IO_MAX_IMAGE_PIXELS": str(max_pixels), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "OPENCV_IO_MAX_IMAGE_PIXELS": str(max_pixels)}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BOOT, _ROOT],
             stdin=subprocess.PIPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,7 +148,8 @@ def jobs_router(service: Service) -> APIRouter:
         offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> JobList:
         jobs = store.newest(state, limit, offset)
-        return JobList(jobs=[job_answer(j, runner.live(j.id)) for j in jobs], queued=store.counts().get("queued", 0))
+        # Reports are left out: two hundred of them are megabytes.
+        return JobList(jobs=[job_answer(replace(j, report=None), runner.live(j.id)) for j in jobs], queued=store.counts().get("queued", 0))
 
     @router.get("/{job_id}", summary="Look at a job", responses=documented(404, 422))
     def look(job_id: JobId) -> JobAnswer:

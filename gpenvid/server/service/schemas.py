@@ -117,7 +117,7 @@ class ResultAnswer(BaseModel):
 
 
 class JobList(BaseModel):
-    """Jobs, newest first."""
+    """Jobs, newest first, without their reports."""
 
     jobs: list[JobAnswer]
     queued: int = Field(description="Jobs that wait, in all.")

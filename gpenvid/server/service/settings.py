@@ -65,8 +65,8 @@ class ServiceSettings:
         for option in ("keep_days", "keep_bytes"):
             if not getattr(self, option) >= 0:
                 raise UsageError(f"--{option.replace('_', '-').replace('bytes', 'gb')} is negative", "choose 0 or more")
-        if not self.models:
-            raise UsageError("no --model", "name at least one")
+        if not self.models or len(self.model_names()) < len(self.models):
+            raise UsageError("--model names no model, or two of one name", "name each once")
         if self.media_root is not None:
             if not self.media_root.is_dir():
                 raise UsageError(f"{self.media_root}: no such folder", "name an existing folder with --media-root")

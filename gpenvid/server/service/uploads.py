@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ _MOST_FIELDS = 40
 _LONGEST_FIELD = 4096  # bytes
 _LONGEST_BODY = 65_536  # bytes of JSON
 _STILL_SECONDS = 60.0
+_SLOWEST = 10_000  # bytes a second: an upload holds a place in the queue
 _LONGEST_NAME = 120
 
 
@@ -63,9 +66,15 @@ class _Reader:
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
+        self._check_header()
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        self._check_header()
+
+    def _check_header(self) -> None:
+        if len(self._header) + len(self._value) > _LONGEST_FIELD:
+            raise Problem(400, "malformed", "a header of the form is too long")
 
     def on_header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
@@ -122,8 +131,11 @@ async def receive_form(request: Request, path: Path, limit: int) -> Form:
     if not 1 <= len(boundary) <= 100:
         raise Problem(400, "malformed", "the form has no boundary")
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit + _MOST_FIELDS * 2 * _LONGEST_FIELD:
+    size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
+    if size > limit + _MOST_FIELDS * 2 * _LONGEST_FIELD:
         raise too_large(limit)
+    if size > shutil.disk_usage(path.parent).free:
+        raise _no_room()
     form = Form(path)
     try:
         with path.open("wb") as file:
@@ -138,7 +150,7 @@ async def receive_form(request: Request, path: Path, limit: int) -> Form:
         raise Problem(400, "malformed", "the body is no multipart form") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Problem(507, "space", "the server's disk is full", "try again later") from error
+            raise _no_room() from error
         raise
     if not reader.complete:
         raise Problem(400, "malformed", "the form is cut off")
@@ -163,6 +175,7 @@ async def receive_json(request: Request) -> bytes:
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
     stream = request.stream()
+    began, size = time.monotonic(), 0
     while True:
         try:
             async with asyncio.timeout(_STILL_SECONDS):
@@ -173,6 +186,9 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             raise Problem(400, "malformed", "the body is cut off") from error
         if chunk is None:
             return
+        size += len(chunk)
+        if time.monotonic() - began > _STILL_SECONDS + size / _SLOWEST:
+            raise Problem(408, "slow", f"the upload comes with less than {_SLOWEST} bytes a second", "use a faster connection")
         yield chunk
 
 
@@ -195,6 +211,10 @@ async def refusing(request: Request) -> AsyncIterator[None]:
 def too_large(limit: int) -> Problem:
     """The answer to a body over a limit."""
     return Problem(413, "too_large", f"more than {limit} bytes", "send a smaller file")
+
+
+def _no_room() -> Problem:
+    return Problem(507, "space", "the server's disk is full", "try again later")
 
 
 def clean_name(name: str) -> str:

@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -293,9 +293,15 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
             b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 90000\r\n\r\n"
         )
         connection.sendall(head + b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(5000))
-    deadline = time.monotonic() + 20
-    while list((served.data / "jobs").iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        _until(lambda: bool(list((served.data / "jobs").iterdir())))
+    _until(lambda: not list((served.data / "jobs").iterdir()))
+
+
+def _until(good: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not good():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
