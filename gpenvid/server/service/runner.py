@@ -164,7 +164,7 @@ class Runner:
             self._store.change(job.id, state="running", started=job.started or _now(), starts=job.starts + 1)
             child = Child(self._settings.max_pixels)
             self._current = job.id, child
-            self._live[job.id] = Live(total=job.frames)
+            self._live[job.id] = Live()
         last = None
         try:
             last = self._listen(job, child)
@@ -231,8 +231,7 @@ class Runner:
 
     def _done(self, job: Job, report: dict[str, Any] | None) -> None:
         if report is not None:
-            report = {**report, "source": job.name, "output": result_name(job)}
-            report["warnings"] = [self._told(job, w) for w in report.get("warnings", [])]
+            report = {k: self._without_paths(job, v) for k, v in report.items()} | {"source": job.name, "output": result_name(job)}
             self.totals.frames += report.get("frames", 0)
             self.totals.faces += report.get("faces", 0)
         folder = self.folder(job.id)
@@ -248,6 +247,13 @@ class Runner:
 
     def _count(self, state: str) -> None:
         self.totals.finished[state] = self.totals.finished.get(state, 0) + 1
+
+    def _without_paths(self, job: Job, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: self._without_paths(job, v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._without_paths(job, v) for v in value]
+        return self._told(job, value) if isinstance(value, str) else value
 
     def _told(self, job: Job, text: str) -> str:
         folder = self.folder(job.id)
