@@ -71,3 +71,8 @@ def _fuzz(served: Served, folder: Path, seconds: int) -> None:
     answers = served.client.get("/metrics").text
     assert not [line for line in answers.splitlines() if 'status="5' in line]
     assert served.client.get("/healthz").json()["status"] == "ok"
+
+
+def test_the_server_itself_loads_neither_torch_nor_a_decoder() -> None:
+    code = "import sys; import gpenvid.server.service.serve, gpenvid.server.service.app; sys.exit(bool({'torch', 'av', 'cv2'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
