@@ -35,8 +35,6 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List, get and check model weights.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
-register_servers(app)
-register_bench(app)
 
 _DEFAULTS = RestoreSettings()
 
@@ -294,6 +292,10 @@ def models(context: typer.Context) -> None:
     """List, get and check model weights; without a command, the list."""
     if context.invoked_subcommand is None:
         models_list()
+
+
+register_servers(app)
+register_bench(app)  # after the commands above, so that help begins with `restore`
 
 
 @models_app.command("list")
