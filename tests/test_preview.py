@@ -68,7 +68,7 @@ def assert_equal(clip: PreviewClip, look: Look, rendered: dict[int, list[np.ndar
 @pytest.mark.parametrize("name", ["old_film", "interview"])
 def test_previewed_frames_equal_the_rendered_ones(name: str, tiny_model: Path, tmp_path: Path, rendered: dict) -> None:
     source = SAMPLES / f"{name}.mp4"
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
     restore(source, tmp_path / "out.mp4", settings)
     clip = opened(source, settings)
     cuts = [s.start for s in clip.tracks.shots]
@@ -79,7 +79,9 @@ def test_previewed_frames_equal_the_rendered_ones(name: str, tiny_model: Path, t
 
 def test_choices_are_the_render_s(tiny_model: Path, tmp_path: Path, rendered: dict) -> None:
     source = SAMPLES / "interview.mp4"
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin", strength=0.6, grain=0.4, keep_colour=False, deflicker=False)
+    settings = RestoreSettings(
+        model=str(tiny_model), detector="builtin", device="cpu", strength=0.6, grain=0.4, keep_colour=False, deflicker=False
+    )
     sidecar = tmp_path / "mine.json"
     found = analyse(source, settings)
     people = tuple((t.id, 0.3 * (i % 2)) for i, t in enumerate(found.tracks))
@@ -98,7 +100,7 @@ def test_times_that_vary_and_turned_pictures(
     frames = [np.roll(small, i // 2, axis=1) for i in range(14)]
     pts = [0, 3, 4, 9, 10, 11, 20, 21, 22, 30, 31, 40, 41, 50]
     source = make_clip(frames, "vfr.mkv", codec="libx264", pts=pts, time_base=Fraction(1, 100), options={"crf": "12", "g": "5", "bf": "2"})
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
     restore(source, tmp_path / "out.mkv", settings)
     clip = opened(source, settings)
     assert [round(100 * clip.time(i)) for i in range(14)] == pts
@@ -115,7 +117,7 @@ def test_a_turned_clip(tiny_model: Path, tmp_path: Path, rendered: dict, astrona
             stored = np.rot90(np.roll(astronaut[:240, 60:380], i, axis=1), -1)
             output.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), "rgb24")))
         output.mux(stream.encode(None))
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
     restore(source, tmp_path / "out.mkv", settings)
     clip = opened(source, settings)
     assert clip.info.display_size == (320, 240)
@@ -124,7 +126,7 @@ def test_a_turned_clip(tiny_model: Path, tmp_path: Path, rendered: dict, astrona
 
 def test_a_real_clip_with_a_display_matrix(tiny_model: Path, tmp_path: Path, rendered: dict, shared: Path) -> None:
     source = shared / "media" / "formats" / "androidx_sample_rotate_and_reflect.mp4"
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin", end=0.5)
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu", end=0.5)
     restore(source, tmp_path / "out.mp4", settings)
     assert_equal(opened(source, replace(settings, end=None)), Look.of(settings), rendered, [8, 0, 5])
 
@@ -157,7 +159,7 @@ def test_a_broken_index_is_seen_through(make_clip: MakeClip, astronaut: np.ndarr
 
 
 def test_frames_can_be_seen_before_the_analysis_is_complete(tiny_model: Path) -> None:
-    clip = PreviewClip(SAMPLES / "old_film.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
+    clip = PreviewClip(SAMPLES / "old_film.mp4", RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu"))
     seen: list[tuple[int, int]] = []
 
     def going() -> bool:
@@ -177,7 +179,7 @@ def test_frames_can_be_seen_before_the_analysis_is_complete(tiny_model: Path) ->
 
 
 def test_a_change_of_strength_asks_the_network_for_nothing(tiny_model: Path) -> None:
-    clip = opened(SAMPLES / "interview.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
+    clip = opened(SAMPLES / "interview.mp4", RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu"))
     index = next(i for i in range(clip.tracks.frames) if clip.tracks.at(i))
     look = Look(model=str(tiny_model))
     clip.restored(index, look)
@@ -191,7 +193,7 @@ def test_a_change_of_strength_asks_the_network_for_nothing(tiny_model: Path) -> 
 def test_edits_are_saved_and_found_again(tiny_model: Path, tmp_path: Path) -> None:
     source = tmp_path / "clip.mp4"
     source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
     clip = opened(source, settings)
     clip.save(replace(Look.of(settings), people=((1, 0.25),)), {"grain": 0.5})
     assert read_sidecar(tmp_path / "clip.tracks.json").tracks[0].strength == 0.25
@@ -205,7 +207,7 @@ def test_a_sidecar_of_another_clip_is_refused_if_named_and_left_alone_if_not(tin
     source = tmp_path / "clip.mp4"
     source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
     sidecar = tmp_path / "clip.tracks.json"
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
     write_sidecar(analyse(source, replace(settings, end=1.0)), sidecar)
     before = sidecar.read_bytes()
     with pytest.raises(InputError, match="frames"):

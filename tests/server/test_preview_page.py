@@ -17,6 +17,10 @@ import av
 import numpy as np
 import pytest
 
+from gpenvid.faces.shots import Shot
+from gpenvid.faces.tracks import Tracks
+from gpenvid.job.sidecar import write_sidecar
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("fastapi", reason="the server's packages are not installed")
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -267,9 +271,15 @@ def test_a_clip_that_is_being_opened_says_so(serve, page, make_clip) -> None:
 
 def test_a_clip_without_faces_says_so(serve, page, make_clip) -> None:
     grey = [np.full((90, 160, 3), 90 + i, np.uint8) for i in range(6)]
-    served = serve(make_clip(grey, "grey.mp4", codec="libx264"))
+    source = make_clip(grey, "grey.mp4", codec="libx264")
+    # A sidecar of another clip lies there: it is left alone, and the page says so.
+    write_sidecar(Tracks(6, 99, 99, "", 0, [Shot(0, 6)]), source.with_name("grey.tracks.json"))
+    served = serve(source)
     page.goto(served.address)
     settled(page, 0)
+    page.wait_for_selector("#notes:not([hidden])")
+    assert "grey.tracks.json tells of a clip of another size" in page.locator("#notes").inner_text()
+    assert page.locator("#sidecar-name").inner_text() == "grey.preview.tracks.json"
     page.wait_for_function("() => document.getElementById('badge').textContent.startsWith('No face')")
     shot(page, "empty")
 

@@ -1,5 +1,5 @@
 // The render: start, pause, stop, the result; saving choices; the command line.
-import { byId, durationText, leftText, say, show } from "./dom.js";
+import { byId, durationText, element, leftText, say, show } from "./dom.js";
 import { post } from "./server.js";
 import { choices, state, unsaved, update, watch } from "./state.js";
 
@@ -8,6 +8,7 @@ let replacing = false;
 let problem = "";
 let offered = "";
 let before = "";
+let noted = "[]";
 
 export function startRender() {
   const on = (id, act) => byId(id).addEventListener("click", act);
@@ -135,10 +136,21 @@ function lay() {
   byId("render-problem").textContent = told;
   byId("render-problem").classList.toggle("asking", !problem && told !== failed);
   show(byId("render-problem"), Boolean(told));
+  layNotes([...status.analysis.notes, ...(done ? render.warnings : render.notes)]);
   if (offered && offered !== JSON.stringify(choices())) show(byId("command"), false);
   if (render.state !== before) {
     const words = { done: "The render is done", failed: failed, stopped: "The render is stopped; what is finished is kept", paused: "The render is paused" };
     if (before && words[render.state]) say(words[render.state]);
     before = render.state;
   }
+}
+
+// What the analysis and the render have to say: a damaged file, a stream that does not fit, a sidecar that was left alone.
+function layNotes(found) {
+  const notes = [...new Set(found)].slice(-8);
+  const now = JSON.stringify(notes);
+  if (now === noted) return;
+  noted = now;
+  byId("notes").replaceChildren(...notes.map((text) => element("li", {}, text)));
+  show(byId("notes"), notes.length > 0);
 }
