@@ -16,6 +16,7 @@ from gpenvid.faces.builtin_net import CLOSE_UP, cells, detector_from_state_dict
 from gpenvid.geometry import apply_affine
 from gpenvid.restore.gpen import GpenGenerator, GpenShape, generator_from_state_dict
 from weights.training import train_detector, train_landmarks, train_restorer
+from weights.training.average import average
 from weights.training.backgrounds import background, photos
 from weights.training.composites import SIDE, Sources, sample
 from weights.training.damage_faces import LEVELS, degrade_face, training_level, training_pair
@@ -122,6 +123,16 @@ def test_frozen_layers_stay_as_they_were_byte_for_byte(tmp_path: Path, shared: P
     changed = {key for key in before if not torch.equal(before[key].view(torch.int16), after[key].view(torch.int16))}
     assert {"ecd0.0.0.weight", "generator.convs.7.conv.weight", "generator.to_rgbs.5.conv.weight"} <= changed
     assert {train_restorer.resolution(key, 256) for key in changed} == {64, 128, 256}
+
+
+def test_averaging_leaves_equal_tensors_as_they_are() -> None:
+    torch.manual_seed(0)
+    same, one, other = (torch.randn(200).half() for _ in range(3))
+    mixed = average({"same": same, "free": one}, {"same": same, "free": other}, 0.6)
+    assert torch.equal(mixed["same"], same)
+    torch.testing.assert_close(mixed["free"].float(), 0.4 * one.float() + 0.6 * other.float(), atol=2e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match="one network"):
+        average({"same": same}, {}, 0.5)
 
 
 def test_every_tensor_has_a_resolution() -> None:
