@@ -112,9 +112,9 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
-def busy() -> Problem:
+def busy(message: str = "the queue is full") -> Problem:
     """The answer when there is no place in a queue."""
-    return Problem(429, "busy", "the queue is full", "try again later", {"Retry-After": "30"})
+    return Problem(429, "busy", message, "try again later", {"Retry-After": "30"})
 
 
 def explain(error: RequestValidationError | ValidationError) -> str:

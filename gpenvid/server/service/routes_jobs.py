@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from gpenvid.server.service.service import Service
 from gpenvid.server.service.store import Job, QueueFull
 from gpenvid.server.service.uploads import receive_form, receive_json, refusing
 
+MOST_STREAMS = 64
 JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$", description="As answered by `POST /v1/jobs`.")]
 
 
@@ -163,19 +165,28 @@ def jobs_router(service: Service) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {"description": "Server-sent events", "content": stream_example},
-            **documented(404, 422),
+            **documented(404, 422, 429),
         },
     )
     def events(job_id: JobId) -> StreamingResponse:
         """Server-sent events: `job` with the job as `GET /v1/jobs/{id}` answers it, now and at each change; `end` once it is finished."""
         job_or_404(job_id)
+        if service.streams >= MOST_STREAMS:
+            raise busy("too many follow jobs")
 
         def look() -> JobAnswer | None:
             job = store.get(job_id)
             return None if job is None or job.state == "deleting" else job_answer(job, runner.live(job_id))
 
-        stream = job_events(look, lambda: service.stopping)
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        async def counted() -> AsyncIterator[str]:
+            service.streams += 1
+            try:
+                async for text in job_events(look, lambda: service.stopping):
+                    yield text
+            finally:
+                service.streams -= 1
+
+        return StreamingResponse(counted(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     binary = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in dict.fromkeys(TYPES.values())}}
 

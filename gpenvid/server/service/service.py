@@ -26,12 +26,14 @@ class Service:
         InputError: the data folder cannot be written to, or its queue not be read.
 
     Attributes:
+        streams: clients that follow a job.
         stopping: set when no more requests are taken; streams end then.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
         self.stopping = False
+        self.streams = 0
         self._open = True
         try:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)

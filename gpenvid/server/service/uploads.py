@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -148,10 +149,6 @@ async def receive_form(request: Request, path: Path, limit: int) -> Form:
             await asyncio.to_thread(os.fsync, file.fileno())
     except FormParserError as error:
         raise Problem(400, "malformed", "the body is no multipart form") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_room() from error
-        raise
     if not reader.complete:
         raise Problem(400, "malformed", "the form is cut off")
     if not form.name:
@@ -204,6 +201,10 @@ async def refusing(request: Request) -> AsyncIterator[None]:
         problem = Problem(422, "invalid", explain(error))
     except Problem as refused:
         problem = refused
+    except (OSError, sqlite3.OperationalError) as error:
+        if not _is_full(error):
+            raise
+        problem = _no_room()
     await drain(request.scope, request.receive)
     raise problem
 
@@ -211,6 +212,12 @@ async def refusing(request: Request) -> AsyncIterator[None]:
 def too_large(limit: int) -> Problem:
     """The answer to a body over a limit."""
     return Problem(413, "too_large", f"more than {limit} bytes", "send a smaller file")
+
+
+def _is_full(error: OSError | sqlite3.OperationalError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
 def _no_room() -> Problem:
