@@ -4,7 +4,8 @@ Every frame is detected, every crop goes through the network by itself in float3
 as StyleGAN2's published form has it: weights times style, grouped by sample, blur by padding and a convolution on single planes),
 and is pasted into a full-frame float picture through a full-frame mask. Nothing overlaps.
 
-Prints Markdown: the generator alone in both forms, then a clip end to end in both. Ratios come from one run.
+Prints Markdown: the generator alone in both forms, then a clip end to end in both. Ratios come from one run. On a machine that does
+other work too, run it with OMP_NUM_THREADS=1 and compare processor times: threads that share one layer wait for each other.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from gpenvid.faces.align import crop_affine, similarity_parameters
 from gpenvid.faces.detector import Detector
 from gpenvid.job.analyse import VIDEO_DETECTION_SIZE
 from gpenvid.job.bench.clip import official_shape, write_clip, write_random_weights
-from gpenvid.job.models import open_detector
+from gpenvid.job.models import open_detector, open_restorer
 from gpenvid.job.progress import Silent
 from gpenvid.restore.cards import find_card
 from gpenvid.restore.fused import FusedGenerator
@@ -194,15 +195,21 @@ def compare_clips(model: str, path: Path, width: int, height: int, frames: int, 
     detector = open_detector("builtin", "cpu", Silent())
     with tempfile.TemporaryDirectory() as folder:
         source = write_clip(Path(folder) / "clip.mp4", width, height, faces=1, frames=frames)
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         size = network.shape.size
         count, seconds = restore_plainly(source, Path(folder) / "plain.mp4", PlainGenerator(network), size, detector, preset)
-        plain = count / (time.perf_counter() - start)
+        plain, plain_work = count / (time.perf_counter() - start), (time.process_time() - worked) / count
         settings = RestoreSettings(model=str(path), detector="builtin", device="cpu", preset=preset, only=(1,))
+        worked = time.process_time()
+        open_restorer(settings, Silent())
+        open_detector("builtin", "cpu", Silent())
+        loading = time.process_time() - worked  # the plain way has its models loaded
+        worked = time.process_time() + loading
         report = gpenvid.restore(source, Path(folder) / "ours.mp4", settings)
-        ours = report.frames / report.timing["wall"]
+        ours, our_work = report.frames / report.timing["wall"], (time.process_time() - worked) / report.frames
     stages = ", ".join(f"{name} {1e3 * s / count:.0f}" for name, s in seconds.items())
-    return f"| {model} | {width}x{height}, {count} | {plain:.2f} | {ours:.2f} | {ours / plain:.2f} | {stages} |"
+    work = f"{1e3 * plain_work:.0f} | {1e3 * our_work:.0f} | {plain_work / our_work:.2f}"
+    return f"| {model} | {width}x{height}, {count} | {plain:.2f} | {ours:.2f} | {ours / plain:.2f} | {work} | {stages} |"
 
 
 def table(*columns: str) -> str:
@@ -220,6 +227,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--preset", default="veryfast")
     parser.add_argument("--no-clip", action="store_true", help="the generator alone")
+    parser.add_argument("--no-generator", action="store_true", help="the clip alone")
     options = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, float32\n")
     with tempfile.TemporaryDirectory() as folder:
@@ -229,11 +237,12 @@ def main() -> None:
             path = Path(folder) / f"gpen-{size}.safetensors"
             models[f"GPEN-{size} layout"] = write_random_weights(path, official_shape(int(size)))
         print(table("generator, batch 1", "plain ms", "batching form ms", "CPU form ms", "plain / CPU form", "relative difference"))
-        for name, path in models.items():
+        for name, path in () if options.no_generator else models.items():
             print(compare_generators(name, generator_from_state_dict(read_state_dict(path)), options.runs), flush=True)
         if options.no_clip:
             return
-        print("\n" + table("clip, one face", "size, frames", "plain fps", "gpenvid fps", "ratio", "plain: ms per frame by stage"))
+        work = "plain processor ms", "gpenvid processor ms", "ratio", "plain: ms per frame by stage"
+        print("\n" + table("clip, one face", "size, frames", "plain fps", "gpenvid fps", "ratio", *work))
         for name, path in list(models.items())[:2]:
             print(compare_clips(name, path, options.width, options.height, options.frames, options.preset), flush=True)
 

@@ -102,8 +102,8 @@ class Restorer:
         device, dtype: where and in what it runs.
         batch: most crops at once; 0 chooses (on a CPU as many as PyTorch has threads there).
 
-    On a CPU each crop has a thread of its own: batches leave the caches, and threads that share one crop wait for each other, ten times
-    longer than they work where other programs want the cores too. It also makes the result independent of the number of cores.
+    On a CPU each crop has a thread of its own: batches leave the caches, and threads that share one crop wait for each other, several
+    times longer than they work where other programs want the cores too. It also makes the result independent of the number of cores.
     Only networks from 1024 on get all threads for one crop, because several such crops would fill the memory.
 
     On a GPU batches travel through pinned memory and run channels-last; a shape that comes often is recorded as a graph.

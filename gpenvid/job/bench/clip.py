@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -20,10 +21,10 @@ from gpenvid.restore.gpen import GpenGenerator, GpenShape
 _RATE = 25
 
 
-def talking_head(width: int, height: int) -> list[NDArray[np.uint8]]:
-    """The sample interview, one person talking, at any size: pictures (height, width, 3) uint8 RGB."""
+def talking_head(width: int, height: int, count: int | None = None) -> list[NDArray[np.uint8]]:
+    """The sample interview, one person talking, at any size: its first pictures, (height, width, 3) uint8 RGB."""
     (source,) = sample_clips("interview")
-    return [frame.thumbnail(width, height) for frame in VideoReader(source).frames()]
+    return [frame.thumbnail(width, height) for frame in islice(VideoReader(source).frames(), count)]
 
 
 def write_clip(path: Path, width: int, height: int, *, faces: int, frames: int) -> Path:
@@ -59,7 +60,7 @@ def write_clip(path: Path, width: int, height: int, *, faces: int, frames: int) 
 
 def write_still(path: Path, side: int) -> Path:
     """Write a square portrait as PNG."""
-    picture = talking_head(side * 16 // 9 // 2 * 2, side)[0]
+    picture = talking_head(side * 16 // 9 // 2 * 2, side, 1)[0]
     left = (picture.shape[1] - side) // 2
     square = np.ascontiguousarray(picture[:, left : left + side, ::-1])
     if not cv2.imwrite(str(path), square):

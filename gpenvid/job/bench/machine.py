@@ -26,9 +26,9 @@ class Machine:
     Attributes:
         threads: that PyTorch uses.
         load: processes that wanted to run when measuring began, of the system's last minute; -1 where it does not tell.
-        matrix_gflops: measured rate of one thread on large float32 matrix products, in 10^9 operations per second (a multiplication
-            and an addition are two); on a GPU, of the device.
-        bandwidth_gb: measured bytes per second, in 10^9, of one thread copying: read and written ones.
+        matrix_gflops: measured rate of one thread on large float32 matrix products, in 10^9 operations per second of processor time (a
+            multiplication and an addition are two); on a GPU, of the device.
+        bandwidth_gb: measured bytes per second, in 10^9, likewise, of one thread copying: read and written ones.
     """
 
     processor: str
@@ -70,15 +70,30 @@ def fastest(work: Callable[[], object], device: torch.device, runs: int = 5) -> 
     return min(times[1:])
 
 
+def processor_seconds(work: Callable[[], object], runs: int) -> float:
+    """Least processor time of several runs, of all threads together: what it takes from a machine that others use too."""
+    times = []
+    for _ in range(runs):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
 def examine_machine(device: torch.device) -> Machine:
     """Describe this machine and measure its rates. Sets PyTorch to one thread for that, so call it in a process of its own."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+
+    def seconds(work: Callable[[], object]) -> float:
+        # Of the processor: what others take of the clock says nothing about the machine.
+        return processor_seconds(work, 5) if device.type == "cpu" else fastest(work, device)
+
     matrix = torch.rand(_SIDE, _SIDE, device=device)
-    rate = 2 * _SIDE**3 / fastest(lambda: matrix @ matrix, device)
+    rate = 2 * _SIDE**3 / seconds(lambda: matrix @ matrix)
     source = torch.zeros(_COPIED // 4, device=device)
     target = torch.empty_like(source)
-    bandwidth = 2 * _COPIED / fastest(lambda: target.copy_(source), device)
+    bandwidth = 2 * _COPIED / seconds(lambda: target.copy_(source))
     return Machine(
         _processor(),
         os.cpu_count() or 1,

@@ -39,7 +39,7 @@ def _machine(result: BenchResult) -> str:
 def _generators(result: BenchResult) -> str:
     batches = sorted({b for g in result.generators for b in g.ms_per_face})
     head = ("generator", "crop", "format", "load s", "first s", *(f"ms a face, {b} at once" for b in batches), "faces/s")
-    head += ("GFLOP", "MB", "floor ms", "one thread / floor", "peak MiB", "device MiB", "error to fp32")
+    head += ("processor ms a face", "GFLOP", "MB", "floor ms", "processor / floor", "peak MiB", "device MiB", "error to fp32")
     rows = []
     for g in result.generators:
         floor = result.floors[g.name]
@@ -49,8 +49,9 @@ def _generators(result: BenchResult) -> str:
             (
                 *(g.name, str(g.size), g.dtype, f"{g.load_seconds:.2f}", f"{g.first_seconds:.2f}", *speeds),
                 f"{1e3 / min(g.ms_per_face.values()):.1f}",
+                f"{g.cpu_ms:.1f}",
                 *(f"{floor.gflop:.1f}", f"{floor.megabytes:.0f}", f"{floor.milliseconds:.0f}"),
-                f"{g.ms_per_face[1] / floor.milliseconds:.2f}",
+                f"{g.cpu_ms / floor.milliseconds:.2f}",
                 *(f"{g.peak_resident / _MIB:.0f}", f"{g.peak_device / _MIB:.0f}", error),
             )
         )
@@ -74,16 +75,14 @@ def _endurance(result: BenchResult) -> str:
 
 def _clips(result: BenchResult) -> str:
     stages = list(dict.fromkeys(name for c in result.clips for name in c.busy_ms))
-    head = ("clip", "faces", "frames", "restorer", "fps end to end", *(f"{name} ms" for name in stages), "peak MiB")
+    head = ("clip", "faces", "frames", "restorer", "fps end to end", "processor ms", *(f"{name} ms" for name in stages), "peak MiB")
     rows = (
         (
-            *(f"{c.width}x{c.height}", str(c.faces), str(c.frames), c.model, f"{c.fps:.1f}"),
+            *(f"{c.width}x{c.height}", str(c.faces), str(c.frames), c.model, f"{c.fps:.1f}", f"{c.cpu_ms:.0f}"),
             *(f"{c.busy_ms.get(name, 0):.1f}" for name in stages),
             f"{c.peak_resident / _MIB:.0f}",
         )
         for c in result.clips
     )
-    return (
-        "### Clips\n\nStages run at the same time; milliseconds are the work of each per frame, by the clock, decoding in both passes.\n\n"
-        + _table(head, rows)
-    )
+    note = "Milliseconds are per frame: of the processor over all threads, then of each stage by the clock, with what others took from it."
+    return f"### Clips\n\n{note} Stages run at the same time; decoding is in both passes.\n\n{_table(head, rows)}"
