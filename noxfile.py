@@ -36,7 +36,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def service(session: nox.Session) -> None:
-    """The service under load, and ten minutes of requests made up from its OpenAPI document."""
+    """The service under load, and five minutes of requests made up from its OpenAPI document."""
     _install(session, "dev")
     session.run("pytest", "-m", "slow", "tests/server/service", "-s", *session.posargs)
 

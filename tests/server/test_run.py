@@ -38,6 +38,7 @@ print("after", flush=True)
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_takes_a_free_port_and_stops_when_asked(kind: signal.Signals) -> None:
     process = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)

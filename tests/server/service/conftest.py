@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +11,15 @@ import pytest
 from serving import SAMPLES, Served
 
 
+def _need_posix() -> None:
+    if sys.platform == "win32":
+        pytest.skip("the service is tested where there are links and signals")
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Served]:
     """A service that all tests of a file share."""
+    _need_posix()
     server = Served(tmp_path_factory.mktemp("service"), tiny_model, "--queue", "4", "--max-upload", "3", "--max-picture", "2")
     yield server
     assert server.end() == 0
@@ -22,6 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterat
 @pytest.fixture
 def serve(tmp_path: Path, tiny_model: Path) -> Iterator[Callable[..., Served]]:
     """Start services in a folder of the test's own."""
+    _need_posix()
     servers: list[Served] = []
 
     def start(*options: str, headers: dict[str, str] | None = None) -> Served:

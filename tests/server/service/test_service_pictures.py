@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from serving import SAMPLES, Served
 
@@ -66,3 +69,21 @@ def test_pictures_are_answered_while_a_job_runs(served: Served, astronaut: np.nd
 
 def test_the_models_are_listed(served: Served, tiny_model: Path) -> None:
     assert served.client.get("/v1/models").json() == {"models": ["tiny", "gpen-lite-256"], "default": "tiny"}
+
+
+def test_a_process_that_dies_over_a_picture_is_replaced(serve: Callable[..., Served], astronaut: np.ndarray, tmp_path: Path) -> None:
+    served = serve()
+    crowd = _write(tmp_path / "crowd.png", np.tile(astronaut, (4, 5, 1)))
+    (worker,) = psutil.Process(served.process.pid).children()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(served.client.post, "/v1/restore/image", files={"file": crowd.read_bytes()}, data={"model": "gpen-lite-256"})
+        while not list((served.data / "pictures").glob("*/upload.png")):
+            assert not waiting.done()
+        worker.kill()
+        answer = waiting.result()
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "crashed"
+    assert list((served.data / "pictures").iterdir()) == []
+    small = _write(tmp_path / "face.png", astronaut)
+    assert served.client.post("/v1/restore/image", files={"file": small.open("rb")}).status_code == 200
+    assert served.client.get("/healthz").json()["status"] == "ok"

@@ -55,7 +55,7 @@ def test_made_up_requests_find_no_failure_of_the_server(served: Served, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_many_made_up_requests_find_no_failure_of_the_server(served: Served, tmp_path: Path) -> None:
-    _fuzz(served, tmp_path, seconds=600)
+    _fuzz(served, tmp_path, seconds=300)
 
 
 def _fuzz(served: Served, folder: Path, seconds: int) -> None:
