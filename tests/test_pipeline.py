@@ -35,7 +35,8 @@ class _OneAfterTheOther(Pipeline):
 
 @pytest.fixture
 def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin", end=2)
+    # The batch is given: chosen by the number of cores, it would decide how often the restorer is called.
+    return RestoreSettings(model=str(tiny_model), detector="builtin", end=2, batch=2)
 
 
 def test_a_rendered_clip_has_the_bytes_of_the_sequential_way(
@@ -148,7 +149,7 @@ def _fail_in(monkeypatch: pytest.MonkeyPatch, stage: str, error: Exception) -> N
         nonlocal calls
         calls += 1
         # The file is decoded for the analysis first, and once to know what it is.
-        if calls > (70 if stage == "decode" else 20):
+        if calls > (70 if stage == "decode" else 10):
             raise error
         return real(*arguments, **others)
 
