@@ -71,10 +71,10 @@ def scale(face: Face) -> float:
 
 
 def jitter(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Second difference of (N, 4) places in eye distances, and whether the head is slow there."""
+    """Second difference of (N, 4) places in eye distances, and whether the head is slow there; the weave of film is a motion."""
     eyes = GPEN.eye_distance * np.exp(places[1:-1, 0])
     bend = np.hypot(*np.diff(places[:, 2:], n=2, axis=0).T) / eyes
-    smooth = cv2.GaussianBlur(places[:, 2:], (1, 0), sigmaX=1e-3, sigmaY=4.0) if len(places) > 8 else places[:, 2:]
+    smooth = cv2.GaussianBlur(places[:, 2:], (1, 0), sigmaX=1e-3, sigmaY=1.0) if len(places) > 8 else places[:, 2:]
     speed = np.hypot(*(np.gradient(smooth, axis=0)[1:-1]).T) / eyes
     return bend, speed < SLOW
 

@@ -245,6 +245,14 @@ def test_smoothing_does_not_lag_on_a_fast_turn() -> None:
     assert np.abs(smooth_parameters(values) - values).max() < 0.04 * eyes
 
 
+def test_smoothing_follows_the_weave_of_film() -> None:
+    t = np.arange(90)
+    x = 100 + 4 * np.sin(t * 1.1)  # a tenth of the eye distance to either side, six frames a period
+    values = np.column_stack([np.full(90, np.log(200.0)), np.zeros(90), x, np.full(90, 80.0)])
+    moving = np.abs(np.gradient(x)) > 0.04 * 0.2097 * 200  # all but the turns
+    assert np.abs(smooth_parameters(values) - values)[moving].max() < 0.04 * 0.2097 * 200
+
+
 def test_smoothing_takes_the_jitter_out_of_a_still_face() -> None:
     noise = np.random.default_rng(2).normal(0, 0.4, (120, 4)) * [0.004, 0.004, 1, 1]
     values = noise + np.array([np.log(200.0), 0, 100, 100])

@@ -9,20 +9,35 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from gpenvid.faces.align import GPEN
 
 _WIDTHS = (0.0, 1.0, 1.5, 2.2, 3.3, 5.0, 7.5)  # standard deviations in frames, narrow to wide
-_TOLERANCE = 0.012  # of the eye distance: how far a wider average may lie from a narrower one
+_TOLERANCE = 0.016  # of the eye distance: how far a wider average may lie from a narrower one
+_BEHIND = 0.038  # of the eye distance: how far a moving head's smoothed place may lie from where the landmarks put it
+_AROUND = 0.1  # the same, in addition, for a head that is still
+_SLOW, _MOVING = 0.02, 0.04  # eye distances a frame between which the one passes into the other
 
 
 def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smooth (N, 4) log scale, angle, centre x, centre y without delay, as much as the motion allows.
 
-    For every frame the widest symmetric Gaussian is taken whose result stays within 1 to 3% of the eye distance of all
-    narrower ones (Lepski's rule): a still head is averaged over many frames, a fast turn over hardly any.
+    For every frame the widest symmetric Gaussian is taken whose result stays within 2 to 4% of the eye distance of all
+    narrower ones (Lepski's rule): a still head is averaged over many frames, a fast turn over hardly any. What trembles around
+    the average is not always noise: old film weaves, and a nod can be shorter than the averages. Where a head moves, its place
+    is therefore kept within 4% of the eye distance of the landmarks'.
     """
-    count = len(parameters)
-    if count < 3:
-        return parameters.copy()
     values = parameters.copy()
+    if len(values) < 3:
+        return values
     values[:, 1] = np.unwrap(values[:, 1])
+    calm = _averaged(values)
+    side = np.exp(values[:, :1])
+    eyes = GPEN.eye_distance * side[:, 0]
+    speed = np.hypot(*np.gradient(gaussian_filter1d(values[:, 2:], 1.0, axis=0, mode="nearest"), axis=0).T) / eyes
+    still = np.clip((_MOVING - speed) / (_MOVING - _SLOW), 0, 1)
+    apart = _shift(calm - values, side) / eyes
+    kept = np.minimum(1, (_BEHIND + still * _AROUND) / np.maximum(apart, 1e-9))
+    return np.asarray(values + kept[:, None] * (calm - values))
+
+
+def _averaged(values: NDArray[np.float64]) -> NDArray[np.float64]:
     levels = np.stack([_gaussian(values, width) for width in _WIDTHS])
     chosen = _widest_consistent(levels, np.exp(values[:, :1]))
     # The choice itself is smoothed: a width that jumps from frame to frame would be jitter of its own.
@@ -30,7 +45,7 @@ def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     soft = gaussian_filter1d(minimum_filter1d(chosen.astype(float), 7, mode="nearest"), 1.5, mode="nearest")
     low = np.clip(np.floor(soft).astype(int), 0, len(_WIDTHS) - 2)
     part = (soft - low)[:, None]
-    rows = np.arange(count)
+    rows = np.arange(len(values))
     return np.asarray((1 - part) * levels[low, rows] + part * levels[low + 1, rows])
 
 
@@ -51,9 +66,11 @@ def _widest_consistent(levels: NDArray[np.float64], side: NDArray[np.float64]) -
     chosen = np.ones(levels.shape[1], np.int64)
     open_ = np.ones(levels.shape[1], bool)
     for k in range(2, len(levels)):
-        change = levels[k] - narrow
-        # Scale and angle as the shift they cause half a face from the centre.
-        shift = np.hypot(change[:, 2], change[:, 3]) + 0.25 * side[:, 0] * (np.abs(change[:, 0]) + np.abs(change[:, 1]))
-        open_ &= shift <= _TOLERANCE * GPEN.eye_distance * side[:, 0] * (1 + 0.2 * k)
+        open_ &= _shift(levels[k] - narrow, side) <= _TOLERANCE * GPEN.eye_distance * side[:, 0] * (1 + 0.2 * k)
         chosen[open_] = k
     return chosen
+
+
+def _shift(change: NDArray[np.float64], side: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Changes (N, 4) in pixels; scale and angle as the shift they cause half a face from the centre."""
+    return np.asarray(np.hypot(change[:, 2], change[:, 3]) + 0.25 * side[:, 0] * (np.abs(change[:, 0]) + np.abs(change[:, 1])))
