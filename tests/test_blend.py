@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpenvid.blend.color import keep_source_colour, low_pass
-from gpenvid.blend.deflicker import REACH, steady_residual
+from gpenvid.blend.deflicker import REACH, Moment, steady_residual
 from gpenvid.blend.grain import source_grain
 from gpenvid.blend.mask import ellipse_box, face_ellipse
 from gpenvid.blend.overlap import overlap_share
@@ -83,7 +83,7 @@ def test_fine_detail_passes_the_colour_step(crop: np.ndarray) -> None:
 
 
 def _steady(sources: list[np.ndarray], residuals: list[np.ndarray], centre: int) -> np.ndarray:
-    return steady_residual({k - centre: pair for k, pair in enumerate(zip(sources, residuals, strict=True))})
+    return steady_residual({k - centre: Moment(*pair) for k, pair in enumerate(zip(sources, residuals, strict=True))})
 
 
 def _change(residual: np.ndarray, source: np.ndarray, **settings: object) -> np.ndarray:
@@ -186,8 +186,8 @@ def test_a_part_of_a_crop_is_steadied_like_the_whole() -> None:
     source = cv2.GaussianBlur(random.random((256, 256, 3), np.float32), (0, 0), 4)
     frames = {k: (source, random.standard_normal(source.shape).astype(np.float32) * np.float32(0.1)) for k in range(-2, 3)}
     part = np.s_[32:, 40:216]
-    whole = steady_residual(frames)
-    found = steady_residual({k: (crop[part], residual[part]) for k, (crop, residual) in frames.items()}, 256)
+    whole = steady_residual({k: Moment(*pair) for k, pair in frames.items()})
+    found = steady_residual({k: Moment(crop[part], residual[part], 256) for k, (crop, residual) in frames.items()})
     assert np.abs(found - whole[part])[16:-16, 16:-16].max() < 1e-2
 
 

@@ -9,18 +9,50 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 2
+REACH = 3
 """Frames looked at on either side."""
 
-_NEAR = (1.0, 0.75, 0.4)  # weight by distance in frames
-_AGREE = 0.035  # difference of the source crops, low-passed, at which a neighbour counts for e^-1
+_NEAR = (1.0, 0.9, 0.7, 0.4)  # weight by distance in frames
+_AGREE = 0.05  # difference of the source crops, low-passed, at which a neighbour counts for e^-1
 _SOFT = 1 / 100  # of the crop: noise below this size is no disagreement
 _LEAST_FLOW = 64  # pixels: the flow's own least picture
 
 Image = NDArray[np.float32]
 
 
-def steady_residual(frames: Mapping[int, tuple[Image, Image]], size: int = 0) -> Image:
+class Moment:
+    """One face in one frame. It keeps what its neighbours ask for as well.
+
+    Args:
+        source: the aligned crop, (H, W, 3) float32 in [0, 1].
+        residual: restored minus source, of the same shape.
+        size: side of the whole crop, where these are parts of it.
+    """
+
+    def __init__(self, source: Image, residual: Image, size: int = 0) -> None:
+        self.source = source
+        self.restored = np.asarray(cv2.add(source, residual), np.float32)
+        self.residual = residual
+        self.gray = _gray(source)
+        self.soft = np.asarray(_soft(self.gray, size or len(source)), np.float32)
+        self._size = size or len(source)
+        self._flows: dict[int, Image] = {}
+
+    def flow_to(self, direction: int, next_: Moment) -> Image:
+        """Where its pixels are in the frame after (direction 1) or before (-1): (H, W, 2), in pixels."""
+        if direction not in self._flows:
+            if min(self.gray.shape) < _LEAST_FLOW:
+                self._flows[direction] = np.zeros((*self.gray.shape, 2), np.float32)
+            else:
+                self._flows[direction] = _dense_flow(self._size).calc(self.gray, next_.gray, None)
+        return self._flows[direction]
+
+    def seen_at(self, where: Image) -> tuple[Image, Image]:
+        """Restored crop and low-passed luma as they are seen at these places."""
+        return _carry(self.restored, where), _carry(self.soft, where)
+
+
+def steady_residual(frames: Mapping[int, Moment]) -> Image:
     """The residual of one frame, averaged over its neighbours along the face's own motion.
 
     Each neighbour is first carried onto the frame by dense flow between the source crops: what alignment leaves, two pixels
@@ -28,36 +60,44 @@ def steady_residual(frames: Mapping[int, tuple[Image, Image]], size: int = 0) ->
     the same there: skin that only carries other noise is averaged, a mouth that opens, a blink or a change of light is left.
 
     Args:
-        frames: by distance in frames (0 is the frame wanted, -1 the one before it), the aligned source crop
-            (H, W, 3) float32 in [0, 1] and the residual, restored minus source, of one track. At most `REACH` neighbours
-            on either side are used; missing ones are passed over.
-        size: side of the whole crop, where these are parts of it.
+        frames: one face by distance in frames (0 is the frame wanted, -1 the one before it). At most `REACH` neighbours on either
+            side are used, up to the first that is missing.
 
     Returns:
         (H, W, 3) float32.
     """
-    source, residual = frames[0]
-    height, width = source.shape[:2]
-    size = size or height
-    gray = _gray(source)
-    own = _soft(gray, size)
-    total, weights = residual.copy(), np.ones((height, width), np.float32)
-    flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    now = frames[0]
+    total, weights = now.residual.copy(), np.ones(now.gray.shape, np.float32)
+    height, width = now.gray.shape
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
-    for distance, (other, change) in sorted(frames.items()):
-        if distance == 0 or abs(distance) > REACH:
-            continue
-        near = _gray(other)
-        where = grid + (flow.calc(gray, near, None) if min(height, width) >= _LEAST_FLOW else np.float32(0))
-        # The neighbour's restored crop as this frame would show it: its own source's noise stays out.
-        restored = cv2.remap(cv2.add(other, change), where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        seen = np.asarray(cv2.remap(near, where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-        difference = cv2.subtract(_soft(seen, size), own)
-        weight = cv2.exp(cv2.multiply(difference, difference, scale=-1 / _AGREE**2)) * np.float32(_NEAR[abs(distance)])
-        # OpenCV's loops over three channels: NumPy's take four times as long where one number is for three.
-        cv2.accumulateProduct(cv2.subtract(restored, source), _three(weight), total)
-        cv2.accumulate(weight, weights)
+    for direction in (-1, 1):
+        where, distance = grid, direction
+        while abs(distance) <= REACH and distance in frames:
+            # From frame to frame: half the flows, since each serves two averages, and none over a larger motion.
+            flow = frames[distance - direction].flow_to(direction, frames[distance])
+            where = where + (_carry(flow, where) if where is not grid else flow)
+            # The neighbour's restored crop as this frame would show it: its own source's noise stays out.
+            restored, soft = frames[distance].seen_at(where)
+            difference = cv2.subtract(soft, now.soft)
+            weight = cv2.exp(cv2.multiply(difference, difference, scale=-1 / _AGREE**2)) * np.float32(_NEAR[abs(distance)])
+            # OpenCV's loops over three channels: NumPy's take four times as long where one number is for three.
+            cv2.accumulateProduct(cv2.subtract(restored, now.source), _three(weight), total)
+            cv2.accumulate(weight, weights)
+            distance += direction
     return np.asarray(cv2.divide(total, _three(weights)), np.float32)
+
+
+def _dense_flow(size: int) -> Any:
+    """Flow on a grid of 128 over the crop: on one of 64, OpenCV's fast preset, restored talking heads tremble by 15 to 20% more."""
+    flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow.setFinestScale(max(0, round(np.log2(size / 128))))
+    flow.setGradientDescentIterations(8)
+    flow.setVariationalRefinementIterations(1)
+    return flow
+
+
+def _carry(picture: Any, where: Image) -> Any:
+    return cv2.remap(picture, where, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _three(values: Any) -> Any:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpenvid.blend.deflicker import REACH, steady_residual
+from gpenvid.blend.deflicker import REACH, Moment, steady_residual
 from gpenvid.blend.mask import ellipse_box
 from gpenvid.blend.overlap import overlap_share
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
@@ -46,6 +46,7 @@ class _FaceJob:
     weight: float
     residual: NDArray[np.float32] | None = None
     same_person: float = 1.0
+    moment: Moment | None = None
 
     def in_frame(self) -> Affine:
         """The map from pixels of the stored frame to those of the crop."""
@@ -215,12 +216,9 @@ class Renderer:
         if same_person == 0:
             return False
         if self.reach:
-            size = self._restorer.size
-            # Only what the mask lets through: the rest of the crop is as large again.
-            box = ellipse_box(size, self._template.eye_distance)
-            steady = steady_residual({k: (n.crop[box], _known(n.residual)[box]) for k, n in around.items()}, size)
             residual = residual.copy()
-            residual[box] = steady
+            box = ellipse_box(self._restorer.size, self._template.eye_distance)
+            residual[box] = steady_residual({k: self._moment(n) for k, n in around.items()})
         change = masked_change(
             residual,
             face.crop,
@@ -236,6 +234,14 @@ class Renderer:
         region_change = return_change(change, face.to_crop, width, height)
         add_to_region(frame.writable_planes(), face.region, region_change, frame.layout, frame.color, frame.height)
         return True
+
+    def _moment(self, face: _FaceJob) -> Moment:
+        if face.moment is None:
+            # Only what the mask lets through: the rest of the crop is as large again.
+            size = self._restorer.size
+            box = ellipse_box(size, self._template.eye_distance)
+            face.moment = Moment(face.crop[box], _known(face.residual)[box], size)
+        return face.moment
 
     def _share(self, job: FrameJob, face: _FaceJob) -> NDArray[np.float32] | None:
         """The part of each pixel that is this face's and not that of another one in the frame; None where none is near."""
