@@ -131,10 +131,10 @@ def add_jitter(places: dict[str, list[np.ndarray]], chain: list[tuple[int, Face]
     part = slice(chain[0][0] - track.start, chain[-1][0] + 1 - track.start)
     raw = np.stack([similarity_parameters(face.landmarks) for _, face in chain])
     ours = np.stack([similarity_parameters(points) for points in track.landmarks[part]])
-    bend, slow = jitter(raw)
+    bend, (unsmoothed, slow) = jitter(raw)[0], jitter(ours)
     eyes = GPEN.eye_distance * np.exp(ours[1:-1, 0])
     places["apart"].append(np.hypot(*(track.parameters[part] - ours)[1:-1, 2:].T) / eyes)
-    for name, values in (("detector", bend), ("ours", jitter(ours)[0]), ("smoothed", jitter(track.parameters[part])[0]), ("slow", slow)):
+    for name, values in (("detector", bend), ("ours", unsmoothed), ("smoothed", jitter(track.parameters[part])[0]), ("slow", slow)):
         places[name].append(values)
 
 
