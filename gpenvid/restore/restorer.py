@@ -19,6 +19,7 @@ from gpenvid.restore.cards import ModelCard
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.graphs import RecordedForward
+from gpenvid.restore.heap import keep_freed_memory
 from gpenvid.restore.weights import read_state_dict
 
 Dtype = Literal["fp32", "bf16"]
@@ -118,7 +119,9 @@ class Restorer:
         self._pool: ThreadPoolExecutor | None = None
         self._fused = FusedGenerator(network) if device.type == "cpu" and dtype == "fp32" else None
         self._network: RecordedForward | GpenGenerator | None = None
-        if self._fused is None:
+        if self._fused is not None:
+            keep_freed_memory()
+        else:
             self._network = network.to(device=device, dtype=DTYPES[dtype]).fold()
         if device.type != "cpu":
             self._network = RecordedForward(cast(GpenGenerator, self._network))
