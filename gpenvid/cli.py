@@ -192,7 +192,7 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 @app.command()
 def analyse(
-    source: Annotated[Path, typer.Argument(help="A video.")],
+    source: Annotated[Path, typer.Argument(help="A video, or a numbered sequence like scan_%04d.png.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Sidecar; by default NAME.tracks.json beside the input.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also draw the people found, with their numbers, into this PNG.")] = None,
     detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
@@ -202,7 +202,7 @@ def analyse(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sidecar, edits and all.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
 ) -> None:
-    """Find and follow the people of a video, and write the tracks for `gpenvid restore --tracks`."""
+    """Find and follow the people of a film, and write the tracks for `gpenvid restore --tracks`."""
     from gpenvid.console import ConsoleProgress, print_tracks
     from gpenvid.job.analyse import analyse as run
     from gpenvid.job.inputs import check_side_file, classify
@@ -211,8 +211,8 @@ def analyse(
 
     target = output or source.with_name(f"{source.stem}.tracks.json")
     item = classify(source)
-    if item.kind != "video":
-        raise UsageError(f"{source}: is no video", "analyse takes videos")
+    if item.kind not in ("video", "sequence"):
+        raise UsageError(f"{source}: is no film", "analyse takes videos, and numbered sequences like scan_%04d.png")
     check_side_file(target, [item], overwrite=overwrite)
     if sheet is not None:
         check_side_file(sheet, [item])

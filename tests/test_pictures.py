@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import gpenvid
 from gpenvid import RestoreSettings
+from gpenvid.cli import app
 from gpenvid.errors import InputError, UsageError
+from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.media.orientation import DisplayGeometry, Orientation
 from gpenvid.media.sequence import sequence_files
 from gpenvid.media.stills import read_still
@@ -111,6 +115,24 @@ def test_a_film_scan_gives_a_numbered_sequence(shared: Path, settings: RestoreSe
         before = cv2.imread(str(shared / "media" / "film_scan" / f"{number}.png"))
         after = cv2.imread(str(tmp_path / f"out_{number:05d}.png"))
         assert before.shape == after.shape
+
+
+def test_a_film_scan_is_analysed_edited_and_restored_from_its_tracks(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    scan, sidecar, sheet = shared / "media" / "film_scan" / "%03d.png", tmp_path / "scan.json", tmp_path / "people.png"
+    settings = replace(settings, detector="builtin")
+    command = ["analyse", str(scan), "-o", str(sidecar), "--sheet", str(sheet), "--detector", "builtin", "-q"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert cv2.imread(str(sheet)) is not None
+    tracks = read_sidecar(sidecar)
+    assert tracks.frames == 6
+    as_found = gpenvid.restore(scan, tmp_path / "a_%03d.png", settings)
+    from_tracks = gpenvid.restore(scan, tmp_path / "b_%03d.png", replace(settings, tracks=sidecar))
+    assert as_found.faces == from_tracks.faces > 0
+    for number in range(100, 111, 2):
+        assert (tmp_path / f"a_{number:03d}.png").read_bytes() == (tmp_path / f"b_{number:03d}.png").read_bytes()
+    write_sidecar(replace(tracks, width=tracks.width + 1), sidecar)
+    with pytest.raises(InputError, match="tells of 6 frames"):
+        gpenvid.restore(scan, tmp_path / "c_%03d.png", replace(settings, tracks=sidecar))
 
 
 def test_sequence_files_come_in_numeric_order(tmp_path: Path) -> None:

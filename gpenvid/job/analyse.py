@@ -16,13 +16,12 @@ from gpenvid.faces.ease import GuardSettings
 from gpenvid.faces.tracker import Tracker, TrackerSettings
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import resize_affine
+from gpenvid.job.film import open_film
 from gpenvid.job.models import open_detector
-from gpenvid.job.parts import chosen_range, frames_in
 from gpenvid.job.pipeline import Pipeline, StageTimes, frame_bytes
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.media.frame import Frame
 from gpenvid.media.orientation import DisplayGeometry
-from gpenvid.media.reader import VideoReader
 from gpenvid.settings import RestoreSettings
 
 _LARGE_DETECTORS = ("retinaface-resnet50",)
@@ -104,22 +103,21 @@ def analyse_frames(
 
 
 def analyse(source: str | Path, settings: RestoreSettings | None = None, progress: Progress | None = None) -> Tracks:
-    """Find and follow the people of a video.
+    """Find and follow the people of a film.
 
     Args:
-        source: a video file.
+        source: a video file, or a numbered sequence such as `scan_%04d.png`.
         settings: of which the detector, the device and the chosen part are used.
 
     Raises:
         InputError: if it cannot be read, or no frame lies in the chosen part.
+        UsageError: if it is no film.
     """
     settings, progress = settings or RestoreSettings(), progress or Silent()
-    reader = VideoReader(Path(source), deinterlace=settings.deinterlace)
+    film = open_film(Path(source), settings)
     detector = open_detector(settings.detector, settings.device, progress)
-    keep = chosen_range(reader, settings)
-    progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
-    frames = frames_in(reader.frames(), keep)
-    tracks = analyse_frames(frames, reader.info.geometry, detector, progress, settings=tracker_settings(settings))
+    progress.stage("analyse", film.count)
+    tracks = analyse_frames(film.frames(), film.geometry, detector, progress, settings=tracker_settings(settings))
     if not tracks.frames:
         raise InputError(f"{source}: no frame lies in the chosen part", "check --start and --end")
     return tracks

@@ -14,9 +14,8 @@ from gpenvid.errors import InputError
 from gpenvid.faces.align import crop_affine
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.geometry import compose, resize_affine
-from gpenvid.job.parts import chosen_range, frames_in
+from gpenvid.job.film import open_film
 from gpenvid.media.frame import Frame
-from gpenvid.media.reader import VideoReader
 from gpenvid.settings import RestoreSettings
 
 _CELL = 160  # pixels
@@ -65,13 +64,12 @@ def face_picture(track: Track, frame: Frame, index: int) -> NDArray[np.uint8]:
 
 
 def write_contact_sheet(tracks: Tracks, source: Path, settings: RestoreSettings, path: Path) -> None:
-    """Draw the people of a clip into a PNG.
+    """Draw the people of a film into a PNG.
 
     Raises:
         InputError: if it cannot be written.
     """
-    reader = VideoReader(source, deinterlace=settings.deinterlace)
-    sheet = contact_sheet(tracks, frames_in(reader.frames(), chosen_range(reader, settings)))
+    sheet = contact_sheet(tracks, open_film(source, settings).frames())
     data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
     try:
         path.write_bytes(data.tobytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError
+from gpenvid.errors import BatchError, GpenvidError, StoppedError
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
 from gpenvid.job.inputs import Input, classify
 from gpenvid.job.models import describe_device, open_detector, open_restorer
@@ -81,8 +81,6 @@ def restore_many(
             return restore_to_pictures(item, target, settings, detector, restorer, template, progress)
         if item.kind == "video":
             return restore_video(item, target, settings, detector, restorer, template, progress)
-        if detector is None:
-            raise UsageError("--tracks is for videos", "leave it out for pictures")
         return restore_pictures(item, target, settings, detector, restorer, template, progress)
 
     reports: list[Report] = []

@@ -56,6 +56,20 @@ def read_preview(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def read_tracks_of(sidecar: Path, source: Path, frames: int, display_size: tuple[int, int]) -> Tracks:
+    """Read the tracks of a film of so many frames of this size.
+
+    Raises:
+        InputError: if the sidecar cannot be read, has a wrong field, or tells of another film.
+    """
+    tracks = read_sidecar(sidecar)
+    if frames != tracks.frames or (tracks.width, tracks.height) != display_size:
+        size = "x".join(map(str, display_size))
+        found = f"{tracks.frames} frames of {tracks.width}x{tracks.height}"
+        raise InputError(f"{sidecar}: tells of {found}, {source} has {frames} of {size}", "analyse this clip, or this part of it")
+    return tracks
+
+
 def _track_to_json(track: Track) -> dict[str, Any]:
     return {
         "id": track.id,

@@ -12,12 +12,14 @@ from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
-from gpenvid.job.analyse import VIDEO_DETECTION_SIZE, analyse_frames, tracker_settings
+from gpenvid.job.analyse import analyse_frames, tracker_settings
+from gpenvid.job.film import film_of_pictures
 from gpenvid.job.inputs import Input, check_output, default_name
 from gpenvid.job.models import open_embedder
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
+from gpenvid.job.sidecar import read_tracks_of
 from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern, number_in, numbered
 from gpenvid.media.stills import StillExtras, encode_still, is_still, read_still
@@ -32,7 +34,7 @@ def restore_pictures(
     item: Input,
     output: Path | None,
     settings: RestoreSettings,
-    detector: Detector,
+    detector: Detector | None,
     restorer: Restorer,
     template: Template,
     progress: Progress,
@@ -42,8 +44,11 @@ def restore_pictures(
     Pictures of a sequence are frames of one film: faces are tracked through them. Those of a folder have nothing to do
     with each other. Results are written beside their final names and get them all at the end.
 
+    Args:
+        detector: None only where a sidecar is named.
+
     Raises:
-        InputError: a picture that cannot be read, or a place that cannot be written to.
+        InputError: a picture that cannot be read, or a place that cannot be written to, or a sidecar that does not fit.
         UsageError: an output that does not fit the input.
     """
     _check_settings(item, settings)
@@ -58,7 +63,12 @@ def restore_pictures(
         work = Path(tempfile.mkdtemp(prefix=".gpenvid-", dir=place))
         groups = [list(item.files)] if related else [[f] for f in item.files]
         for files in groups:
-            tracks = _analyse(files, settings, detector, report, progress, related=related).chosen(settings.only, settings.exclude)
+            with report.timed("analyse"):
+                tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(files[0], settings, detector)
+            describe_tracks(report, tracks)
+            if related:
+                progress.stage("restore", len(files))
+            tracks = tracks.chosen(settings.only, settings.exclude)
             renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, open_embedder(settings))
             with report.timed("render"):
                 for frame, extras in _rendered(files, renderer):
@@ -76,8 +86,8 @@ def restore_pictures(
 
 
 def _check_settings(item: Input, settings: RestoreSettings) -> None:
-    if settings.tracks is not None or (item.kind != "sequence" and (settings.only or settings.exclude)):
-        raise UsageError("--tracks, --only and --exclude are for videos", "leave them out (sequences take --only and --exclude)")
+    if item.kind != "sequence" and (settings.tracks is not None or settings.only or settings.exclude):
+        raise UsageError("--tracks, --only and --exclude are for videos and numbered sequences", "leave them out")
     for option in ("codec", "crf", "preset", "start", "end"):
         if getattr(settings, option) is not None:
             raise UsageError(f"--{option} is for videos", "leave it out for pictures")
@@ -113,29 +123,21 @@ def _frames(files: list[Path]) -> Iterator[tuple[Frame, StillExtras]]:
         yield read_still(path, index=index)
 
 
-def _analyse(
-    files: list[Path], settings: RestoreSettings, detector: Detector, report: Report, progress: Progress, *, related: bool
-) -> Tracks:
-    with report.timed("analyse"):
-        geometry = read_still(files[0])[0].geometry
-        frames = (frame for frame, _ in _frames(files))
-        longest = VIDEO_DETECTION_SIZE if related else STILL_DETECTION_SIZE
-        if related:
-            progress.stage("analyse", len(files))
-        told = progress if related else Silent()
-        same = _same_size(frames, geometry)
-        tracks = analyse_frames(same, geometry, detector, told, longest=longest, settings=tracker_settings(settings))
-    if related:
-        progress.stage("restore", len(files))
-    describe_tracks(report, tracks)
-    return tracks
+def _film_tracks(item: Input, settings: RestoreSettings, detector: Detector | None, progress: Progress) -> Tracks:
+    film = film_of_pictures(item.files)
+    if settings.tracks is not None:
+        width, height = film.geometry.display_size
+        return read_tracks_of(settings.tracks, item.path, film.count, (round(width), round(height)))
+    assert detector is not None
+    progress.stage("analyse", film.count)
+    return analyse_frames(film.frames(), film.geometry, detector, progress, settings=tracker_settings(settings))
 
 
-def _same_size(frames: Iterator[Frame], geometry: object) -> Iterator[Frame]:
-    for frame in frames:
-        if frame.geometry != geometry:
-            raise InputError(f"picture {frame.index + 1} of the sequence has another size than the first", "restore it as a folder")
-        yield frame
+def _still_tracks(file: Path, settings: RestoreSettings, detector: Detector | None) -> Tracks:
+    assert detector is not None
+    frame, _ = read_still(file)
+    told = Silent()
+    return analyse_frames([frame], frame.geometry, detector, told, longest=STILL_DETECTION_SIZE, settings=tracker_settings(settings))
 
 
 def _rendered(files: list[Path], renderer: Renderer) -> Iterator[tuple[Frame, StillExtras]]:

@@ -20,7 +20,7 @@ from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.segments import render_segments
-from gpenvid.job.sidecar import read_sidecar
+from gpenvid.job.sidecar import read_tracks_of
 from gpenvid.job.stability import StabilityMeter
 from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import TimeRange, assemble, rehearse
@@ -234,12 +234,5 @@ def find_tracks(
         if not tracks.frames:
             raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
         return tracks
-    tracks = read_sidecar(settings.tracks)
     frames = sum(1 for _ in frames_in(reader.frames(), keep))
-    if frames != tracks.frames or (tracks.width, tracks.height) != reader.info.display_size:
-        size = "x".join(map(str, reader.info.display_size))
-        found = f"{tracks.frames} frames of {tracks.width}x{tracks.height}"
-        raise InputError(
-            f"{settings.tracks}: tells of {found}, {item.path} has {frames} of {size}", "analyse this clip, or this part of it"
-        )
-    return tracks
+    return read_tracks_of(settings.tracks, item.path, frames, reader.info.display_size)

@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from gpenvid.media.frame import Frame
 from gpenvid.restore.cards import ModelCard
 from gpenvid.restore.restorer import Crop, Restorer, go_on
 
@@ -48,11 +47,6 @@ class ByteCache(Generic[V]):
             self.bytes += self._size(value)
             while self.bytes > self._budget and len(self._held) > 1:
                 self.bytes -= self._size(self._held.popitem(last=False)[1])
-
-
-def frame_bytes(frame: Frame) -> int:
-    """Bytes of a frame's samples."""
-    return sum(int(plane.nbytes) for plane in frame.planes)
 
 
 class RememberingRestorer(Restorer):

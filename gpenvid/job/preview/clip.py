@@ -20,7 +20,8 @@ from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.inputs import classify
 from gpenvid.job.models import open_detector, open_embedder, open_restorer
 from gpenvid.job.people import best_frame, face_picture
-from gpenvid.job.preview.cache import ByteCache, RememberingRestorer, frame_bytes
+from gpenvid.job.pipeline import frame_bytes
+from gpenvid.job.preview.cache import ByteCache, RememberingRestorer
 from gpenvid.job.preview.look import Look
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
