@@ -1,0 +1,59 @@
+"""A frame's result depends on the frame, its neighbours, the tracks and the settings."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpenvid.faces.tracks import Tracks
+from gpenvid.job.analyse import analyse
+from gpenvid.job.models import open_restorer
+from gpenvid.job.progress import Silent
+from gpenvid.job.render import Renderer, blend_settings
+from gpenvid.job.report import Report
+from gpenvid.media.frame import Frame
+from gpenvid.media.reader import VideoReader
+from gpenvid.settings import RestoreSettings
+
+CLIP = Path(__file__).parent.parent / "samples" / "old_film.mp4"
+FRAMES = range(44, 68)  # a cut lies in the middle
+
+Rendering = tuple[Renderer, list[Frame], list[list[np.ndarray]]]
+
+
+def _planes(frames: list[Frame]) -> list[list[np.ndarray]]:
+    return [[plane.copy() for plane in frame.planes] for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def rendering(tiny_model: Path) -> Rendering:
+    """A renderer, the frames, and what it makes of them all at once."""
+    chosen = RestoreSettings(model=str(tiny_model), detector="builtin", batch=2)
+    tracks: Tracks = analyse(CLIP, chosen)
+    assert any(FRAMES.start < shot.start < FRAMES.stop for shot in tracks.shots)
+    restorer, template = open_restorer(chosen, Silent())
+    renderer = Renderer(tracks, restorer, template, blend_settings(chosen), Report("", ""), Silent())
+    frames = [frame.own() for frame in islice(VideoReader(CLIP).frames(), FRAMES.start, FRAMES.stop)]
+    whole = _planes(list(renderer.render((f.own() for f in frames), FRAMES.start)))
+    assert any(not np.array_equal(a, b.planes[0]) for (a, *_), b in zip(whole, frames, strict=True))
+    return renderer, frames, whole
+
+
+@given(cuts=st.sets(st.integers(1, len(FRAMES) - 1), max_size=6), data=st.data())
+@settings(max_examples=12, deadline=None)
+def test_segments_in_any_cutting_and_any_order_have_the_same_bytes(cuts: set[int], data: st.DataObject, rendering: Rendering) -> None:
+    renderer, frames, whole = rendering
+    bounds = [0, *sorted(cuts), len(frames)]
+    for begin, end in data.draw(st.permutations(list(zip(bounds, bounds[1:], strict=False)))):
+        first = max(0, begin - renderer.reach)
+        around = (frame.own() for frame in frames[first : end + renderer.reach])
+        start = FRAMES.start
+        found = _planes(list(renderer.render(around, start + first, start + begin, start + end)))
+        assert len(found) == end - begin
+        for mine, theirs in zip(found, whole[begin:end], strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
