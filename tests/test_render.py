@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ def rendering(tiny_model: Path) -> Rendering:
 def test_segments_in_any_cutting_and_any_order_have_the_same_bytes(cuts: set[int], data: st.DataObject, rendering: Rendering) -> None:
     renderer, frames, whole = rendering
     bounds = [0, *sorted(cuts), len(frames)]
-    for begin, end in data.draw(st.permutations(list(zip(bounds, bounds[1:], strict=False)))):
+    for begin, end in data.draw(st.permutations(list(pairwise(bounds)))):
         first = max(0, begin - renderer.reach)
         around = (frame.own() for frame in frames[first : end + renderer.reach])
         start = FRAMES.start
