@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -69,6 +70,17 @@ def test_overlapping_candidates_become_one_averaged_face() -> None:
 def test_no_pictures_no_faces(detector: BuiltinDetector) -> None:
     assert detector.detect([]) == []
     assert detector.name == "builtin"
+
+
+@pytest.mark.parametrize("side", [500, 1000, 2000])
+def test_a_face_that_fills_a_large_picture_is_found_once(side: int, detector: BuiltinDetector, astronaut: np.ndarray) -> None:
+    portrait = astronaut[10:260, 110:360]
+    small, large = (detector.detect([cv2.resize(portrait, (s, s), interpolation=cv2.INTER_CUBIC)])[0] for s in (250, side))
+    sure = [face for face in large if face.score >= detector.sure]
+    assert len(sure) == 1
+    assert sure[0].box[2] - sure[0].box[0] > 0.25 * side
+    errors = np.hypot(*(sure[0].landmarks * (250 / side) - small[0].landmarks).T)
+    assert errors.max() < 0.08 * small[0].eye_distance
 
 
 def test_batch_equals_one_by_one(detector: BuiltinDetector, shared: Path) -> None:
