@@ -84,6 +84,14 @@ def test_bfloat16_stays_within_its_tolerance(reference: tuple[GpenGenerator, np.
 
 
 @torch.inference_mode()
+def test_the_fused_form_stays_within_bfloat16s_tolerance(reference: tuple[GpenGenerator, np.ndarray]) -> None:
+    network, expected = reference
+    found = FusedGenerator(network, torch.bfloat16)(_reference_input())
+    assert found.dtype == torch.float32
+    assert 1e-4 <= _error(found.numpy(), expected) <= 1.5e-2
+
+
+@torch.inference_mode()
 def test_folding_changes_nothing() -> None:
     network = GpenGenerator(GpenShape(16, 8, 1, (4, 4, 4)))
     x = torch.rand(2, 3, 16, 16)

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -18,6 +19,7 @@ from gpenvid.faces.shots import Shot
 from gpenvid.job.parts import cut_segments
 from gpenvid.media.audit import audit
 from gpenvid.media.reader import VideoReader
+from gpenvid.restore.restorer import fast_bf16
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -90,7 +92,8 @@ def test_the_report_says_what_was_done(retinaface: Path, tiny_model: Path, tmp_p
     assert facts["faces"] == 150
     assert facts["tracks"] == 1
     assert 0 < facts["analysis"]["detector_calls"] < 30
-    assert facts["restorer"] == {"name": "tiny", "dtype": "fp32", "device": "cpu"}
+    dtype = "bf16" if fast_bf16(torch.device("cpu")) else "fp32"
+    assert facts["restorer"] == {"name": "tiny", "dtype": dtype, "device": "cpu"}
     assert {"analyse", "render", "assemble", "wall"} <= set(facts["timing"])
     assert facts["memory"]["peak_resident"] > 10**8
     assert audit(SAMPLES / "interview.mp4", tmp_path / "out.mp4").passed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Event
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -117,20 +117,16 @@ class Restorer:
         self.dtype = dtype
         self.report = BatchReport()
         self._pool: ThreadPoolExecutor | None = None
-        self._fused = FusedGenerator(network) if device.type == "cpu" and dtype == "fp32" else None
-        self._network: RecordedForward | GpenGenerator | None = None
-        if self._fused is not None:
+        self._network: RecordedForward | FusedGenerator
+        if device.type == "cpu":
             keep_freed_memory()
+            self._network = FusedGenerator(network, DTYPES[dtype])
+            self.batch = 1 if self.size >= _ALONE else batch or torch.get_num_threads()
+            if self.size < _ALONE:
+                self._pool = _crop_threads(self.batch)
         else:
-            self._network = network.to(device=device, dtype=DTYPES[dtype]).fold()
-        if device.type != "cpu":
-            self._network = RecordedForward(cast(GpenGenerator, self._network))
+            self._network = RecordedForward(network.to(device=device, dtype=DTYPES[dtype]).fold())
             self.batch = batch or max(1, 16 * 512 * 512 // self.size**2)
-        elif self.size >= _ALONE:
-            self.batch = 1
-        else:
-            self.batch = batch or torch.get_num_threads()
-            self._pool = _crop_threads(self.batch)
 
     def restore(self, crops: Sequence[Crop], check: Callable[[], None] = go_on) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.
@@ -187,18 +183,13 @@ class Restorer:
             batch = batch.pin_memory().to(self.device, non_blocking=True)
         x = batch.permute(0, 3, 1, 2).mul(2).sub(1).to(DTYPES[self.dtype], memory_format=torch.channels_last)
         check()
-        y = self._network(x) if self._network is not None else _known(self._fused)(x, check)
+        y = self._network(x, check) if isinstance(self._network, FusedGenerator) else self._network(x)
         y = y.float().add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1).contiguous()
         if on_gpu:
             result = torch.empty(y.shape, pin_memory=True).copy_(y, non_blocking=True)
             torch.cuda.current_stream(self.device).synchronize()
             return list(result.numpy())
         return list(y.numpy())
-
-
-def _known(fused: FusedGenerator | None) -> FusedGenerator:
-    assert fused is not None
-    return fused
 
 
 def load_restorer(card: ModelCard, path: Path, *, device: str = "auto", dtype: str = "auto", batch: int = 0) -> Restorer:

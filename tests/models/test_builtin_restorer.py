@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from weights.training.colour import keep_source_colour, low_pass
 from weights.training.damage_faces import LEVELS
 from weights.training.data import Image, load_portraits, portrait_files
-from weights.training.evaluate_restorer import Judge, damaged, flicker, restore
+from weights.training.evaluate_restorer import Judge, damaged, flicker, restore, to_network
 
 # What the shipped file reaches on these eight faces, less a little; raise them when a better file ships.
 GAIN = {"light": 0.1, "medium": 1.2, "heavy": 1.1}
@@ -70,3 +71,12 @@ def test_batch_and_order_do_not_change_a_face(net: GpenGenerator, originals: Ima
     together = restore(net, originals[:3])
     alone = restore(net, originals[1:2])
     assert np.abs(together[1].astype(int) - alone[0]).max() <= 1
+
+
+@pytest.mark.parametrize("level", ["sharp", *LEVELS])
+def test_bf16_gives_the_pictures_of_float32(net: GpenGenerator, originals: Image, level: str) -> None:
+    source = to_network(damaged(originals[:3], level))
+    exact, fast = FusedGenerator(net)(source), FusedGenerator(net, torch.bfloat16)(source)
+    assert ((fast - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)).max() <= 1.5e-2
+    error = (fast - exact).div(2).square().flatten(1).mean(1)  # pictures in [-1, 1]: a peak of 2
+    assert (-10 * error.log10()).min() >= 40
