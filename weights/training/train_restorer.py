@@ -86,11 +86,13 @@ def train(
     workers: int = 1,
     save_every: int = 200,
     compiled: bool = False,
+    bf16: bool = False,
     device: str = "cpu",
 ) -> GpenGenerator:
     """Train, or go on training from `out/checkpoint.pt`; writes the averaged network to `out/gpen-lite-256.safetensors`.
 
-    Layers that work below `freeze_below` pixels stay as they were; `light` is the share of pictures that are damaged lightly at most.
+    Layers that work below `freeze_below` pixels stay as they were; `light` is the share of pictures that are damaged lightly at most;
+    with `bf16` convolutions are computed in bf16, weights, their updates and the loss in float32.
 
     Returns:
         the network with averaged weights.
@@ -117,7 +119,9 @@ def train(
         step = saved["step"]
 
     def objective(source: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-        return restorer_loss(net(source), source, clean, features, identity, weights)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+            output = net(source)
+        return restorer_loss(output.float(), source, clean, features, identity, weights)
 
     # One compiled function from pixels to loss: the element-wise work between the convolutions costs more than they do.
     forward = torch.compile(objective) if compiled else objective
@@ -174,6 +178,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="convolve in bf16: twice as fast where the hardware does")
     options = parser.parse_args()
     train(
         options.out,
@@ -188,6 +193,7 @@ def main() -> None:
         seed=options.seed,
         workers=options.workers,
         compiled=options.compile,
+        bf16=options.bf16,
         device=options.device,
     )
 
