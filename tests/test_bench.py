@@ -19,6 +19,7 @@ from gpenvid.job.bench.machine import Machine, examine_machine, floor_of
 from gpenvid.job.bench.run import BenchSettings
 from gpenvid.media.reader import VideoReader
 from gpenvid.restore.gpen import GpenShape
+from gpenvid.restore.restorer import fast_bf16
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(threads)
 
 
-MACHINE = Machine("a processor", 2, 2, "cpu", "a system", "3", "2", 0.0, 100.0, 10.0)
+MACHINE = Machine("a processor", 2, 2, "cpu", "a system", "3", "2", 0.0, {"fp32": 100.0, "bf16": 200.0}, 10.0)
 
 
 @pytest.mark.usefixtures("_in_this_process")
@@ -64,7 +65,8 @@ def test_a_bench_in_processes_of_its_own(tiny_model: Path, tmp_path: Path) -> No
 
 def test_the_machine_is_described_with_its_rates() -> None:
     machine = in_own_process(examine_machine, torch.device("cpu"))
-    assert machine.matrix_gflops > 0.1
+    assert set(machine.gflops) == ({"fp32", "bf16"} if fast_bf16(torch.device("cpu")) else {"fp32"})
+    assert min(machine.gflops.values()) > 0.1
     assert machine.bandwidth_gb > 0.1
     assert machine.cores >= 1
 
@@ -82,13 +84,14 @@ def test_a_killed_measurement_is_an_error_in_one_line() -> None:
 
 @pytest.mark.parametrize(("size", "gflop"), [(256, 17.4), (512, 276)])
 def test_the_floor_counts_the_published_networks_operations(size: int, gflop: float) -> None:
-    floor = floor_of(official_shape(size), MACHINE)
+    floor = floor_of(official_shape(size), MACHINE, "fp32")
     assert floor.gflop == pytest.approx(gflop, rel=0.02)
     assert floor.milliseconds == pytest.approx(floor.gflop * 10, rel=0.01)
+    assert floor_of(official_shape(size), MACHINE, "bf16").milliseconds == pytest.approx(floor.milliseconds / 2)
 
 
 def test_the_floor_of_a_network_without_work_is_memory() -> None:
-    floor = floor_of(GpenShape(16, 512, 8, (2, 2, 2)), MACHINE)
+    floor = floor_of(GpenShape(16, 512, 8, (2, 2, 2)), MACHINE, "fp32")
     assert floor.milliseconds == pytest.approx(floor.megabytes / 10)
 
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpenvid.job.models import describe_device
 from gpenvid.restore.gpen import GpenGenerator, GpenShape
+from gpenvid.restore.restorer import DTYPES, fast_bf16
 
 _SIDE = 2048  # of the matrices: large enough that starting costs nothing
+_CHANNELS, _PICTURE = 128, 128  # of the convolution
 _COPIED = 256 << 20  # bytes: more than any cache but the largest servers' holds
 
 
@@ -26,8 +29,9 @@ class Machine:
     Attributes:
         threads: that PyTorch uses.
         load: processes that wanted to run when measuring began, of the system's last minute; -1 where it does not tell.
-        matrix_gflops: measured rate of one thread on large float32 matrix products, in 10^9 operations per second of processor time (a
-            multiplication and an addition are two); on a GPU, of the device.
+        gflops: measured rate of one thread by number format, in 10^9 operations per second of processor time (a multiplication and an
+            addition are two), on large matrix products or convolutions, whichever is faster; on a GPU, of the device. Formats that are
+            not computed in hardware are left out.
         bandwidth_gb: measured bytes per second, in 10^9, likewise, of one thread copying: read and written ones.
     """
 
@@ -39,21 +43,23 @@ class Machine:
     python: str
     torch: str
     load: float
-    matrix_gflops: float
+    gflops: dict[str, float]
     bandwidth_gb: float
 
 
 @dataclass(frozen=True)
 class Floor:
-    """The least a network can take here.
+    """The least a network can take here, in one number format.
 
     Attributes:
         gflop: operations of one crop, in 10^9.
+        dtype: the number format.
         megabytes: weights and every convolution's input and output, moved once, in 10^6 bytes.
         milliseconds: what the slower of the two takes on one thread, at the measured rates.
     """
 
     gflop: float
+    dtype: str
     megabytes: float
     milliseconds: float
 
@@ -89,8 +95,8 @@ def examine_machine(device: torch.device) -> Machine:
         # Of the processor: what others take of the clock says nothing about the machine.
         return processor_seconds(work, 5) if device.type == "cpu" else fastest(work, device)
 
-    matrix = torch.rand(_SIDE, _SIDE, device=device)
-    rate = 2 * _SIDE**3 / seconds(lambda: matrix @ matrix)
+    formats = ("fp32", "bf16") if fast_bf16(device) else ("fp32",)
+    rates = {name: _rate(DTYPES[name], device, seconds) / 1e9 for name in formats}
     source = torch.zeros(_COPIED // 4, device=device)
     target = torch.empty_like(source)
     bandwidth = 2 * _COPIED / seconds(lambda: target.copy_(source))
@@ -103,9 +109,21 @@ def examine_machine(device: torch.device) -> Machine:
         platform.python_version(),
         torch.__version__,
         os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0,
-        rate / 1e9,
+        rates,
         bandwidth / 1e9,
     )
+
+
+def _rate(dtype: torch.dtype, device: torch.device, seconds: Callable[[Callable[[], object]], float]) -> float:
+    """Operations per second. Libraries differ: on processors by AMD one thread multiplies float32 matrices at two thirds of the rate at
+    which it convolves.
+    """
+    matrix = torch.rand(_SIDE, _SIDE, device=device).to(dtype)
+    picture = torch.rand(1, _CHANNELS, _PICTURE, _PICTURE, device=device).to(dtype, memory_format=torch.channels_last)
+    kernel = torch.rand(_CHANNELS, _CHANNELS, 3, 3, device=device).to(dtype, memory_format=torch.channels_last)
+    with torch.inference_mode():
+        multiplied = 2 * _SIDE**3 / seconds(lambda: matrix @ matrix)
+        return max(multiplied, 2 * 9 * (_CHANNELS * _PICTURE) ** 2 / seconds(lambda: F.conv2d(picture, kernel, padding=1)))
 
 
 def _processor() -> str:
@@ -115,15 +133,20 @@ def _processor() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def floor_of(shape: GpenShape, machine: Machine) -> Floor:
-    """The floor of a network's float32 forward pass for one crop; nothing is computed for it."""
+def floor_of(shape: GpenShape, machine: Machine, dtype: str) -> Floor:
+    """The floor of a network's forward pass for one crop; nothing is computed for it.
+
+    Where the machine has no rate for a number format, float32's counts.
+    """
+    width = 2 if dtype == "bf16" else 4
+    rate = machine.gflops.get(dtype, machine.gflops["fp32"])
     with torch.device("meta"):
         network = GpenGenerator(shape)
-        moved = 4 * sum(p.numel() for p in network.parameters())
+        moved = width * sum(p.numel() for p in network.parameters())
 
         def count(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             nonlocal moved
-            moved += 4 * (inputs[0].numel() + output.numel())
+            moved += width * (inputs[0].numel() + output.numel())
 
         for name, module in network.named_modules():
             # Encoder and modulated convolutions; blurs and activations could be part of them.
@@ -132,4 +155,4 @@ def floor_of(shape: GpenShape, machine: Machine) -> Floor:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(torch.empty(1, 3, shape.size, shape.size))
     flop = counter.get_total_flops()
-    return Floor(flop / 1e9, moved / 1e6, 1e3 * max(flop / (machine.matrix_gflops * 1e9), moved / (machine.bandwidth_gb * 1e9)))
+    return Floor(flop / 1e9, dtype, moved / 1e6, 1e3 * max(flop / (rate * 1e9), moved / (machine.bandwidth_gb * 1e9)))

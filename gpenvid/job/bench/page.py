@@ -30,9 +30,10 @@ def to_markdown(result: BenchResult) -> str:
 def _machine(result: BenchResult) -> str:
     m = result.machine
     busy = f"load {m.load:.1f} when it began" if m.load >= 0 else "load not known"
+    rates = ", ".join(f"{rate:.0f} GFLOP/s {name}" for name, rate in m.gflops.items())
     return (
         f"{m.processor}, {m.cores} cores, {m.threads} threads, device {m.device}; {m.system}, Python {m.python}, torch {m.torch}; {busy}. "
-        f"Measured floor of one thread: {m.matrix_gflops:.0f} GFLOP/s in matrix products, {m.bandwidth_gb:.1f} GB/s copying."
+        f"Measured rates of one thread: {rates} in matrix products or convolutions, {m.bandwidth_gb:.1f} GB/s copying."
     )
 
 
@@ -42,7 +43,7 @@ def _generators(result: BenchResult) -> str:
     head += ("processor ms a face", "GFLOP", "MB", "floor ms", "processor / floor", "peak MiB", "device MiB", "error to fp32")
     rows = []
     for g in result.generators:
-        floor = result.floors[g.name]
+        floor = result.floors[g.name][g.dtype]
         speeds = tuple(f"{g.ms_per_face[b]:.1f}" if b in g.ms_per_face else "" for b in batches)
         error = "" if g.relative_error is None else f"{g.relative_error:.1e}, {g.psnr:.1f} dB"
         rows.append(

@@ -26,7 +26,7 @@ from gpenvid.job.models import fetch
 from gpenvid.job.progress import Progress
 from gpenvid.restore.cards import find_card
 from gpenvid.restore.gpen import shape_of_state_dict
-from gpenvid.restore.restorer import choose_device, fast_bf16
+from gpenvid.restore.restorer import DTYPES, choose_device, fast_bf16
 from gpenvid.restore.weights import read_state_dict, tensors_of
 
 SIZES = (256, 512, 1024, 2048)
@@ -65,10 +65,10 @@ class BenchSettings:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """Everything that was measured; `floors` by the name of the network."""
+    """Everything that was measured; `floors` by the name of the network and the number format."""
 
     machine: Machine
-    floors: dict[str, Floor] = field(default_factory=dict)
+    floors: dict[str, dict[str, Floor]] = field(default_factory=dict)
     generators: list[GeneratorResult] = field(default_factory=list)
     stills: list[StillResult] = field(default_factory=list)
     endurance: EnduranceResult | None = None
@@ -89,12 +89,17 @@ def run_bench(settings: BenchSettings, progress: Progress) -> BenchResult:
         models = _models(settings, Path(folder), progress)
         return BenchResult(
             machine,
-            {name: floor_of(shape_of_state_dict(tensors_of(read_state_dict(path))), machine) for name, path in models.items()},
+            {name: _floors(path, machine) for name, path in models.items()},
             _generators(settings, models, device, machine.threads, progress),
             _stills(settings, models, progress),
             _endurance(settings, models, progress),
             _clips(settings, models, progress),
         )
+
+
+def _floors(path: Path, machine: Machine) -> dict[str, Floor]:
+    shape = shape_of_state_dict(tensors_of(read_state_dict(path)))
+    return {dtype: floor_of(shape, machine, dtype) for dtype in DTYPES}
 
 
 def _models(settings: BenchSettings, folder: Path, progress: Progress) -> dict[str, Path]:
