@@ -4,7 +4,8 @@ Every frame is detected, every crop goes through the network by itself in float3
 as StyleGAN2's published form has it: weights times style, grouped by sample, blur by padding and a convolution on single planes),
 and is pasted into a full-frame float picture through a full-frame mask. Nothing overlaps.
 
-Prints Markdown: the generator alone in both forms, then a clip end to end in both. Ratios come from one run. On a machine that does
+Prints Markdown: the generator alone in all forms, then a clip end to end plainly and by gpenvid as it comes (in bf16 where the
+hardware has it). Ratios come from one run. On a machine that does
 other work too, run it with OMP_NUM_THREADS=1 and compare processor times: threads that share one layer wait for each other.
 """
 
@@ -39,6 +40,7 @@ from gpenvid.job.progress import Silent
 from gpenvid.restore.cards import find_card
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
+from gpenvid.restore.restorer import fast_bf16
 from gpenvid.restore.weights import obtain, read_state_dict
 
 
@@ -176,7 +178,7 @@ def fastest(forward: Callable[[], object], runs: int) -> float:
 
 
 def compare_generators(name: str, network: GpenGenerator, runs: int) -> str:
-    """One row: the plain form, the batching form and the one used on CPUs."""
+    """One row: the plain form, the batching form and the one used on CPUs, in float32 and where hardware computes it in bf16."""
     x = torch.rand(1, 3, network.shape.size, network.shape.size) * 2 - 1
     plain, fused = PlainGenerator(network), FusedGenerator(network)
     expected = plain(x)
@@ -185,8 +187,12 @@ def compare_generators(name: str, network: GpenGenerator, runs: int) -> str:
     network.fold()
     with torch.inference_mode():
         seconds = [fastest(lambda: plain(x), runs), fastest(lambda: network(wide), runs), fastest(lambda: fused(x), runs)]
+    fast = FusedGenerator(network, torch.bfloat16)
+    seconds.append(fastest(lambda: fast(x), runs) if fast_bf16(torch.device("cpu")) else math.nan)
+    loss = float((fast(x) - expected).norm() / expected.norm())
     milliseconds = " | ".join(f"{s * 1e3:.0f}" for s in seconds)
-    return f"| {name} | {milliseconds} | {seconds[0] / seconds[2]:.2f} | {error:.0e} |"
+    ratios = f"{seconds[0] / seconds[2]:.2f} | {seconds[0] / seconds[3]:.2f}"
+    return f"| {name} | {milliseconds} | {ratios} | {error:.0e}, {loss:.0e} |"
 
 
 def compare_clips(model: str, path: Path, width: int, height: int, frames: int, preset: str) -> str:
@@ -229,14 +235,25 @@ def main() -> None:
     parser.add_argument("--no-clip", action="store_true", help="the generator alone")
     parser.add_argument("--no-generator", action="store_true", help="the clip alone")
     options = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, float32\n")
+    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
     with tempfile.TemporaryDirectory() as folder:
         built_in = obtain(find_card("gpen-lite-256", "restorer"))
         models = {"gpen-lite-256": built_in}
         for size in filter(None, options.sizes.split(",")):
             path = Path(folder) / f"gpen-{size}.safetensors"
             models[f"GPEN-{size} layout"] = write_random_weights(path, official_shape(int(size)))
-        print(table("generator, batch 1", "plain ms", "batching form ms", "CPU form ms", "plain / CPU form", "relative difference"))
+        print(
+            table(
+                "generator, batch 1",
+                "plain ms",
+                "batching form ms",
+                "CPU form ms",
+                "in bf16",
+                "plain / CPU form",
+                "plain / bf16",
+                "relative differences",
+            )
+        )
         for name, path in () if options.no_generator else models.items():
             print(compare_generators(name, generator_from_state_dict(read_state_dict(path)), options.runs), flush=True)
         if options.no_clip:

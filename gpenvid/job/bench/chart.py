@@ -33,9 +33,8 @@ def draw_chart(result: BenchResult, path: Path) -> None:
     speed, memory, stages = figure.subplots(1, 3)
     names = [f"{g.name} {g.dtype}" for g in result.generators]
     speed.barh(names, [min(g.ms_per_face.values()) for g in result.generators], label="measured, best number at once")
-    speed.plot(
-        [result.floors[g.name][g.dtype].milliseconds for g in result.generators], names, "k|", markersize=24, label="floor, one thread"
-    )
+    floors = [result.floors[g.name][g.dtype].milliseconds for g in result.generators]
+    speed.plot(floors, names, "k|", markersize=24, label="floor, one thread")
     speed.set(xlabel="ms per face", xscale="log")
     speed.legend(fontsize="small")
     if result.endurance:
