@@ -70,6 +70,25 @@ def test_samples_outside_the_change_are_bit_identical(name: str, width: int, hei
         assert np.array_equal(old[~touched], new[~touched])
 
 
+@given(where=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 11)), max_size=4), name=st.sampled_from(["yuv420p", "yuv422p", "rgb24"]))
+@settings(max_examples=30, deadline=None)
+def test_the_touched_part_of_a_region_holds_the_change_and_no_more_than_the_grid_asks(where: list[tuple[int, int]], name: str) -> None:
+    layout, region = layout_of(name), Region(4, 2, 20, 14)
+    change = np.zeros((12, 16, 3), np.float32)
+    for x, y in where:
+        change[y, x, x % 3] = -0.1
+    touched = region.touched(change, layout)
+    if not where:
+        assert touched is None
+        return
+    assert touched is not None
+    x, y = np.array(where).T + np.array([[4], [2]])
+    step_x, step_y = 1 << layout.shift_x, 1 << layout.shift_y
+    assert (touched.left, touched.top) == (x.min() // step_x * step_x, y.min() // step_y * step_y)
+    assert x.max() < touched.right <= x.max() + 1 + step_x
+    assert y.max() < touched.bottom <= y.max() + 1 + step_y
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_grey_change_moves_luma_by_its_share_of_the_range(name: str) -> None:
     frame = _frame(name, 32, 32)

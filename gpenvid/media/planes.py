@@ -49,6 +49,22 @@ class Region:
         """Whether the two have samples in common."""
         return self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
 
+    def touched(self, change: RGB, layout: PixelLayout) -> Region | None:
+        """The smallest region on the chroma grid that holds all of a change that is not 0; None where there is none.
+
+        Args:
+            change: (h, w, 3) of this region.
+        """
+        # Row by row: NumPy's own test of columns takes 3.6 ms for a face of 520 pixels, this a tenth.
+        differs = (change != 0).reshape(len(change), -1)
+        rows = np.flatnonzero(differs.any(axis=1))
+        columns = np.flatnonzero(np.logical_or.reduce(differs, axis=0).reshape(-1, 3).any(axis=1))
+        if not len(rows):
+            return None
+        left, right = (float(self.left + column) for column in columns[[0, -1]])
+        top, bottom = (float(self.top + row) for row in rows[[0, -1]])
+        return Region.around((left, top, right, bottom), layout, self.right, self.bottom)
+
     def slices(self, layout: PixelLayout, plane: int) -> tuple[slice, slice]:
         """Rows and columns of this region in a plane."""
         sx, sy = (layout.shift_x, layout.shift_y) if layout.model == "yuv" and plane in (1, 2) else (0, 0)
@@ -75,7 +91,8 @@ def planes_to_rgb(planes: Planes, layout: PixelLayout, color: ColorSpec, height:
     else:
         offset, span = chroma_scale(layout.bits, color.is_full_range)
         chroma = [_upsample((p.astype(np.float32) - np.float32(offset)) / np.float32(span), first, layout) for p in planes[1:]]
-        rgb = np.stack([first, *chroma], axis=2) @ yuv_to_rgb(color.resolved_matrix(height)).T
+        # OpenCV's product with a small matrix: NumPy's takes five times as long.
+        rgb = cv2.transform(cv2.merge([first, *chroma]), yuv_to_rgb(color.resolved_matrix(height)))
     return to_sdr(np.clip(rgb, 0, 1), color.transfer)
 
 
@@ -111,6 +128,11 @@ def add_to_region(planes: Planes, region: Region, change: RGB, layout: PixelLayo
 
     Samples where the change is zero are not written. Results are rounded to nearest and clipped to the code range.
     """
+    touched = region.touched(change, layout)
+    if touched is None:
+        return
+    change = change[touched.top - region.top : touched.bottom - region.top, touched.left - region.left : touched.right - region.left]
+    region = touched
     source = read_region(planes, region, layout, color, height)
     # Through the transfer function (identity in SDR): the change of the signal, not of the SDR view of it.
     before = from_sdr(source, color.transfer)
@@ -119,7 +141,7 @@ def add_to_region(planes: Planes, region: Region, change: RGB, layout: PixelLayo
     if layout.model == "rgb":
         changes = [delta[:, :, 1], delta[:, :, 2], delta[:, :, 0]]
     else:
-        yuv = delta @ rgb_to_yuv(color.resolved_matrix(height)).T
+        yuv = cv2.transform(delta, rgb_to_yuv(color.resolved_matrix(height)))
         changes = [yuv[:, :, 0]]
         if layout.model == "yuv":
             changes += [_downsample(np.ascontiguousarray(yuv[:, :, i]), layout) for i in (1, 2)]
