@@ -269,6 +269,8 @@ def test_an_assembled_file_that_lacks_pictures_gets_no_name(source: Path, settin
     check_result(out, Written(times))
     with pytest.raises(InputError, match=f"{len(times)} pictures instead of {len(times) + 1}"):
         check_result(out, Written([*times, times[-1] + 1]))
+    with pytest.raises(InputError, match=r"its streams are \['video'\] instead of"):
+        check_result(out, Written(times, kinds=["audio", "audio", "video"]))
     with pytest.raises(InputError, match="the times of its pictures differ"):
         check_result(out, Written([*times[:-1], times[-1] + 1]))
 

@@ -19,7 +19,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
-from gpenvid.media.check import Written
+from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.matroska import ROOM, state_pixel_shape
@@ -98,6 +98,7 @@ def assemble(
         ):
             video = _add_video(output, file, info, settings)
             others = _add_others(output, file, plan)
+            written.kinds = kinds_of(output)
             written.covers = _add_covers(output, source, plan)
             _copy_tags(output, file, tags, plan)
             title = video.metadata.get("title", "")
@@ -291,6 +292,7 @@ def _other_packets(
             return
         if packet.size == 0:
             continue
+        packet = _without_header(packet)
         if packet.stream.disposition & Disposition.attached_pic:
             packet.pts = packet.dts = 0
             packet.stream = others[packet.stream_index]
@@ -313,6 +315,22 @@ def _other_packets(
         # A heap merge needs rising keys; files are interleaved only roughly.
         last = max(last, moment - shift)
         yield last, packet
+
+
+def _without_header(packet: Packet[Any]) -> Packet[Any]:
+    """The packet without a codec header of its own; what each stream begins with stands in the container's header.
+
+    FFmpeg's Matroska muxer writes such a header over the one at the beginning, and behind it where it is longer.
+    """
+    if not packet.has_sidedata("new_extradata"):
+        return packet
+    plain: Packet[Any] = Packet(bytes(packet))
+    plain.stream, plain.time_base = packet.stream, packet.time_base
+    plain.pts, plain.dts, plain.duration, plain.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
+    for beside in packet.iter_sidedata():
+        if beside.data_type != "new_extradata":
+            plain.set_sidedata(beside)
+    return plain
 
 
 class _Line:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import av
@@ -25,8 +27,9 @@ class ReadFaults:
     Attributes:
         undecodable: packets the decoder refused.
         corrupt: frames the decoder marked as damaged; kept as they are.
-        guessed_times: frames whose pts was missing, repeated or went backwards; shown one tick or one frame later.
+        guessed_times: frames whose pts was missing, repeated or went backwards; shown a millisecond or one frame later.
         resized: frames whose size differs from the first one's; scaled to it.
+        reformatted: frames whose pixel format differs from the first one's; converted to it.
         truncated: the file ended in an error instead of its end.
         missing: packets that the container's index promises and the file does not hold.
         jumps: times the file's clock starts over; the parts were joined.
@@ -37,6 +40,7 @@ class ReadFaults:
     corrupt: int = 0
     guessed_times: int = 0
     resized: int = 0
+    reformatted: int = 0
     truncated: bool = False
     missing: int = 0
     jumps: int = 0
@@ -49,6 +53,7 @@ class ReadFaults:
             (self.corrupt, f"{path}: {self.corrupt} pictures are damaged and were kept as decoded"),
             (self.guessed_times, f"{path}: {self.guessed_times} frames had no usable timestamp and were given the next one"),
             (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
+            (self.reformatted, f"{path}: {self.reformatted} frames change pixel format mid-stream and were converted to the first frame's"),
             (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
             (self.jumps, f"{path}: the clock starts over {self.jumps} times; the parts were joined"),
             (self.missing, f"{path}: the file lacks {self.missing} frames that its index lists; it is cut off or damaged"),
@@ -86,6 +91,8 @@ class VideoReader:
         info = self.info
         last: int | None = None
         step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
+        # Two times nearer to each other than a millisecond would become one in Matroska.
+        least = ceil(Fraction(1, 1000) / info.time_base)
         with open_input(self.path) as container:
             stream = main_video_stream(container, self.path)
             decoded = self._decode(container, stream, self.faults)
@@ -97,7 +104,7 @@ class VideoReader:
                     pts = round(pts * picture.time_base / info.time_base)
                 if pts is None or (last is not None and pts <= last):
                     self.faults.guessed_times += 1
-                    pts = 0 if last is None else last + (max(step, 1) if pts is None else 1)
+                    pts = 0 if last is None else last + (max(step, least) if pts is None else least)
                 last = pts
                 self.faults.corrupt += picture.is_corrupt
                 yield self._frame(index, pts, picture)
@@ -128,14 +135,16 @@ class VideoReader:
 
     def _frame(self, index: int, pts: int, picture: VideoFrame) -> Frame:
         info = self.info
+        name = picture.format.name
         if (picture.width, picture.height) != (info.geometry.width, info.geometry.height):
             self.faults.resized += 1
             picture = picture.reformat(info.geometry.width, info.geometry.height, info.layout.name)
+        elif planar_twin(name) != info.layout.name:
+            self.faults.reformatted += 1
+            picture = picture.reformat(format=info.layout.name)
         # yuvj formats already lie as their twins do; converting them would copy, or worse, squeeze the range.
-        elif picture.format.name != info.layout.name and not picture.format.name.startswith("yuvj"):
-            picture = picture.reformat(
-                format=planar_twin(picture.format.name) if info.pixel_format == picture.format.name else info.layout.name
-            )
+        elif name != info.layout.name and not name.startswith("yuvj"):
+            picture = picture.reformat(format=info.layout.name)
         duration = round((picture.duration or 0) * (picture.time_base or info.time_base) / info.time_base)
         return Frame(index, pts, info.time_base, duration, info.layout, info.color, info.geometry, _av=picture)
 
@@ -144,6 +153,9 @@ class VideoReader:
         packets = container.demux(stream)
         decoder = alpha_decoder(stream) or stream
         timeline = LeadingTimeline() if may_jump(container) else None
+        # AVI states no presentation times, and those that FFmpeg makes up for it do not rise where pictures are reordered.
+        by_decoding = container.format.name == "avi"
+        last: int | None = None
         while True:
             try:
                 packet = next(packets, None)
@@ -157,7 +169,11 @@ class VideoReader:
                     timeline.mend(packet)
                     faults.jumps = len(timeline.offsets) - 1
             try:
-                yield from decoder.decode(packet)
+                for picture in decoder.decode(packet):
+                    if by_decoding:
+                        following = picture.pts if last is None else last + 1  # its tick is a frame
+                        picture.pts = last = following if picture.dts is None else picture.dts
+                    yield picture
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
