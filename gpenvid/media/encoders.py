@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.color import FULL, LIMITED, ColorSpec
 from gpenvid.media.containers import CONTAINERS, Container, needs_global_header, supported_codecs
-from gpenvid.media.deinterlace import FieldMarker
+from gpenvid.media.deinterlace import FieldMarker, FieldOrder
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
@@ -330,19 +330,27 @@ def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterato
         InputError: if it fails on a frame.
     """
     context = settings.open()
-    fields = FieldMarker(settings.pixel_format, settings.width, settings.height, settings.bottom_first) if settings.interlaced else None
+    marker = FieldMarker()
     try:
         for frame in frames:
             picture = frame.to_av()
             same = picture.format.name == settings.pixel_format or picture.format.name.startswith("yuvj")
             if not same or frame.color.is_full_range != settings.color.is_full_range:
                 picture = _converted(picture, settings, frame)
-            if fields is not None:
-                picture = fields.mark(picture)
+            fields = _fields_for(settings, frame)
+            if settings.encoder in _INTERLACED_ENCODERS and (fields != "progressive" or picture.interlaced_frame):
+                picture = marker.mark(picture, fields)
             yield from context.encode(picture)
         yield from context.encode(None)
     except av.error.FFmpegError as error:
         raise InputError(f"encoder {settings.encoder} failed ({error.strerror})", "try another --codec") from error
+
+
+def _fields_for(settings: EncoderSettings, frame: Frame) -> FieldOrder:
+    if frame.fields == "progressive" and settings.interlaced and settings.encoder != "ffv1":
+        # Only FFV1 marks pictures one by one; the others would see the fields change their order.
+        return "bottom first" if settings.bottom_first else "top first"
+    return frame.fields
 
 
 def _converted(picture: av.VideoFrame, settings: EncoderSettings, frame: Frame) -> av.VideoFrame:

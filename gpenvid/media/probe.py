@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
-from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -19,13 +18,12 @@ from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
 from gpenvid.media.color import FULL, UNSPECIFIED, ColorSpec
+from gpenvid.media.deinterlace import FieldOrder, FieldReader
 from gpenvid.media.hdr import Mastering, mastering_of
 from gpenvid.media.layout import PixelLayout, layout_of
 from gpenvid.media.orientation import DisplayGeometry, Orientation, unpack_display_matrix
 
 OPEN_TIMEOUT = 60.0  # seconds a demuxer may take to open or to give a packet: damaged files must not hang a batch
-
-FieldOrder = Literal["progressive", "top first", "bottom first"]
 
 
 @dataclass(frozen=True)
@@ -135,25 +133,6 @@ def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     return context
 
 
-def _field_order(picture: VideoFrame) -> FieldOrder:
-    """The field order of a frame. Decoders do not all say it of their stream, and PyAV not of a frame; a filter can ask."""
-    if not picture.interlaced_frame:
-        return "progressive"
-    graph = Graph()
-    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000))
-    chosen = graph.add("select", "eq(interlace_type,BOTTOMFIRST)")
-    sink = graph.add("buffersink")
-    source.link_to(chosen)
-    chosen.link_to(sink)
-    graph.configure()
-    graph.push(picture)
-    try:
-        graph.pull()
-    except (av.error.BlockingIOError, av.error.EOFError):
-        return "top first"
-    return "bottom first"
-
-
 def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
     """Put together what the container says and what the first decoded frame shows.
 
@@ -200,7 +179,7 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         frame_count=stream.frames or round(duration * rate if rate else 0),
         duration=duration,
         display_matrix=matrix,
-        field_order=_field_order(first),
+        field_order=FieldReader().order(first),
         mastering=mastering_of(side_data),
         embedded=frozenset(entry.type.name for entry in side_data),
     )

@@ -13,7 +13,7 @@ import av
 from av.video.frame import VideoFrame
 
 from gpenvid.errors import InputError
-from gpenvid.media.deinterlace import Deinterlacer
+from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
 from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input
@@ -29,6 +29,8 @@ class ReadFaults:
         corrupt: frames the decoder marked as damaged; kept as they are.
         guessed_times: frames whose pts was missing, repeated or went backwards; shown a millisecond or one frame later.
         resized: frames whose size differs from the first one's; scaled to it.
+        interlaced: frames that are interlaced where the first one is not.
+        progressive: frames that are not where the first one is.
         reformatted: frames whose pixel format differs from the first one's; converted to it.
         truncated: the file ended in an error instead of its end.
         missing: packets that the container's index promises and the file does not hold.
@@ -40,20 +42,29 @@ class ReadFaults:
     corrupt: int = 0
     guessed_times: int = 0
     resized: int = 0
+    interlaced: int = 0
+    progressive: int = 0
     reformatted: int = 0
     truncated: bool = False
     missing: int = 0
     jumps: int = 0
     packets: int = 0
 
-    def sentences(self, path: Path) -> list[str]:
-        """The faults as warnings for a person."""
+    def sentences(self, path: Path, *, fields: bool = True) -> list[str]:
+        """The faults as warnings for a person.
+
+        Args:
+            fields: also say where interlaced and progressive frames are mixed, which is no damage.
+        """
+        keep = "--deinterlace makes all progressive, --codec ffv1 keeps their marks"
         found = [
             (self.undecodable, f"{path}: {self.undecodable} damaged video packets gave no picture"),
             (self.corrupt, f"{path}: {self.corrupt} pictures are damaged and were kept as decoded"),
             (self.guessed_times, f"{path}: {self.guessed_times} frames had no usable timestamp and were given the next one"),
             (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
             (self.reformatted, f"{path}: {self.reformatted} frames change pixel format mid-stream and were converted to the first frame's"),
+            (fields and self.interlaced, f"{path}: {self.interlaced} frames are interlaced, and the first one is not ({keep})"),
+            (fields and self.progressive, f"{path}: {self.progressive} frames are progressive, and the first one is not ({keep})"),
             (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
             (self.jumps, f"{path}: the clock starts over {self.jumps} times; the parts were joined"),
             (self.missing, f"{path}: the file lacks {self.missing} frames that its index lists; it is cut off or damaged"),
@@ -88,7 +99,7 @@ class VideoReader:
     def frames(self) -> Iterator[Frame]:
         """All frames in presentation order. Starts over, with fresh fault counts, at each call."""
         self.faults = ReadFaults()
-        info = self.info
+        info, fields_of = self.info, FieldReader()
         last: int | None = None
         step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
         # Two times nearer to each other than a millisecond would become one in Matroska.
@@ -97,7 +108,7 @@ class VideoReader:
             stream = main_video_stream(container, self.path)
             decoded = self._decode(container, stream, self.faults)
             if self.deinterlace:
-                decoded = Deinterlacer(stream).apply(decoded)
+                decoded = Deinterlacer().apply(decoded)
             for index, picture in enumerate(decoded):
                 pts = picture.pts
                 if pts is not None and picture.time_base not in (None, info.time_base):
@@ -107,7 +118,11 @@ class VideoReader:
                     pts = 0 if last is None else last + (max(step, least) if pts is None else least)
                 last = pts
                 self.faults.corrupt += picture.is_corrupt
-                yield self._frame(index, pts, picture)
+                frame = self._frame(index, pts, picture, fields_of)
+                if not self.deinterlace:
+                    self.faults.interlaced += frame.fields != "progressive" == info.field_order
+                    self.faults.progressive += frame.fields == "progressive" != info.field_order
+                yield frame
             # Packets, because edit lists hide frames on purpose; and a little tolerance, because some indices count wrongly.
             promised, found = stream.frames, self.faults.packets
             if promised - found > max(2, promised // 50):
@@ -127,14 +142,16 @@ class VideoReader:
                 return
             decoded = self._decode(container, stream, ReadFaults())
             if self.deinterlace:
-                decoded = Deinterlacer(stream).apply(decoded)
+                decoded = Deinterlacer().apply(decoded)
+            fields_of = FieldReader()
             for picture in decoded:
                 if picture.pts is not None:
                     base = picture.time_base or self.info.time_base
-                    yield self._frame(-1, round(picture.pts * base / self.info.time_base), picture)
+                    yield self._frame(-1, round(picture.pts * base / self.info.time_base), picture, fields_of)
 
-    def _frame(self, index: int, pts: int, picture: VideoFrame) -> Frame:
+    def _frame(self, index: int, pts: int, picture: VideoFrame, fields_of: FieldReader) -> Frame:
         info = self.info
+        fields = fields_of.order(picture)  # conversions lose it
         name = picture.format.name
         if (picture.width, picture.height) != (info.geometry.width, info.geometry.height):
             self.faults.resized += 1
@@ -146,7 +163,7 @@ class VideoReader:
         elif name != info.layout.name and not name.startswith("yuvj"):
             picture = picture.reformat(format=info.layout.name)
         duration = round((picture.duration or 0) * (picture.time_base or info.time_base) / info.time_base)
-        return Frame(index, pts, info.time_base, duration, info.layout, info.color, info.geometry, _av=picture)
+        return Frame(index, pts, info.time_base, duration, info.layout, info.color, info.geometry, fields, _av=picture)
 
     @staticmethod
     def _decode(container: av.container.InputContainer, stream: av.VideoStream, faults: ReadFaults) -> Iterator[VideoFrame]:
