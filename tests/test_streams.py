@@ -125,6 +125,30 @@ def test_tags_that_fit_beside_a_cover_only_in_matroska_are_named(settings: Resto
         assert "gpenvid" in file.metadata["encoder"]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_tags_of_a_track_that_fit_only_into_matroska_are_named(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    plain, source, out = Film(frames=8).write(tmp_path / "plain.mkv"), tmp_path / "film.mkv", tmp_path / f"out{suffix}"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        copies = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
+        copies[1].metadata.update({"source": "tape", "title": "Boom", "language": "fra"})
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    report = gpenvid.restore(source, out, settings)
+    assert [w for w in report.warnings if "source" in w and ".mkv" in w]
+    assert [(h.title, h.language) for h in held(out)] == [("Boom", "fra")]
+    assert audit(source, out).passed
+    assert gpenvid.restore(source, tmp_path / "out.mkv", settings).warnings == []
+
+
+def test_a_transport_stream_names_what_restored_it(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(frames=8).write(tmp_path / "film.ts")
+    for tag in (True, False):
+        gpenvid.restore(source, tmp_path / f"{tag}.ts", replace(settings, tag=tag))
+        assert (f"gpenvid {gpenvid.__version__}, tiny".encode() in (tmp_path / f"{tag}.ts").read_bytes()) == tag
+
+
 def test_chapters_move_with_sound_that_begins_before_zero(settings: RestoreSettings, tmp_path: Path) -> None:
     source = replace(FULL[".mp4"], texts=(), cover=b"").write(tmp_path / "film.mp4")
     gpenvid.restore(source, tmp_path / "out.mkv", settings)

@@ -218,6 +218,8 @@ def _copy_tags(output: OutputContainer, file: InputContainer, tags: dict[str, st
     output.metadata.update(tags)
     if plan.itunes and tags:
         output.metadata["encoding_tool"] = "; ".join(tags.values())  # iTunes has no tag of our own
+    if output.format.name == "mpegts" and tags:
+        output.metadata["service_provider"] = "; ".join(tags.values())  # and transport streams have only two
 
 
 def _delay(packets: list[Packet[Any]], file: InputContainer, container: Container) -> Fraction:

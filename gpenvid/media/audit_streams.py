@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import av
 from av.container import InputContainer
@@ -17,7 +18,7 @@ from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.payload import payload
 from gpenvid.media.probe import VideoInfo, is_attached_picture
-from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, is_empty_text, lost_marks, plan_streams, transport_keeps
+from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_keeps, is_empty_text, lost_marks, plan_streams, track_keeps
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
@@ -48,9 +49,10 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
     kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not _is_cover(s)]
     kept = [s for s in kept if not isinstance(s, AttachmentStream)]
     result.compare("copied streams", [_kind(s) for s in wanted], [_kind(s) for s in kept])
+    on_track = partial(track_keeps, container=container)
     main, copy = old.streams[before.stream_index], new.streams[after.stream_index]
     _compare_marks(result, "video", main, copy, container)
-    _compare_tags(result, "video tag", main.metadata, copy.metadata, OWN_STREAM_TAGS, container)
+    _compare_tags(result, "video tag", main.metadata, copy.metadata, OWN_STREAM_TAGS, on_track)
     covers = [_cover_digests(result.source, old), _cover_digests(result.output, new)]
     # After the covers: reading one stream of a file takes the others' packets away.
     if len(wanted) == len(kept):
@@ -60,7 +62,7 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
             name = f"stream {a.index} ({_kind(a)})"
             _compare_packets(result, name, first[a.index], second[b.index], shift, b.time_base or Fraction(1, 1000), len(offsets) - 1)
             _compare_marks(result, name, a, b, container)
-            _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, container)
+            _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, on_track)
     if any(covers) and not any("cover" in sentence for sentence in plan.dropped):
         result.compare("cover pictures", *covers)
     files = [_attachments(old), _attachments(new)]
@@ -68,7 +70,7 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
         result.compare("attachments", *files)
     _compare_chapters(result, old, new, shift, kept=plan.chapters)
     lost = {k.lower() for k in old.metadata} - ITUNES_TAGS if plan.itunes else set()
-    _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS | lost, container)
+    _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS | lost, partial(file_keeps, container=container))
 
 
 def _is_cover(stream: Stream) -> bool:
@@ -173,7 +175,7 @@ def _compare_chapters(result: Audit, old: InputContainer, new: InputContainer, s
     result.compare("chapters (ms)", before, after)
 
 
-def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, str], own: set[str], container: Container) -> None:
+def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, str], own: set[str], keeps: Callable[[str], bool]) -> None:
     found = {k.lower(): v for k, v in new.items()}
     found.setdefault("title", found.get("name", ""))  # how FFmpeg reads the title of a track of MP4 and QuickTime
     wanted = {k.lower(): v for k, v in old.items() if k.lower().split("-")[0] not in own}
@@ -182,8 +184,8 @@ def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, 
             continue
         if key in _CONTAINERS_OWN or not value.strip():
             result.note(f"{what} {key}", f"{value[:60]!r} became {found.get(key, '')[:60]!r}: the container writes its own")
-        elif container.muxer == "mpegts" and not transport_keeps(key):
-            result.note(f"{what} {key}", f"{value[:60]!r} is lost: {container.suffix} has no place for it")
+        elif not keeps(key):
+            result.note(f"{what} {key}", f"{value[:60]!r} is lost: the container has no place for it")
         else:
             result.compare(f"{what} {key}", value[:80], found.get(key, "")[:80])
 
