@@ -172,9 +172,10 @@ def test_master_formats_hold_the_picture(pixel_format: str, codec: str, name: st
 
 
 def test_a_codec_that_states_other_colours_says_so(settings: RestoreSettings, tmp_path: Path) -> None:
-    source = encode(tmp_path / "film.mkv", "ffv1", "yuv422p", portraits(2), colorspace=5)
-    report = gpenvid.restore(source, tmp_path / "a.mov", replace(settings, codec="dnxhr"))
-    assert any("BT.601" in w for w in report.warnings)
+    for matrix, name in ((5, "BT.601"), (9, "BT.2020")):
+        source = encode(tmp_path / "film.mkv", "ffv1", "yuv422p", portraits(2), colorspace=matrix)
+        report = gpenvid.restore(source, tmp_path / f"{matrix}.mov", replace(settings, codec="dnxhr"))
+        assert any(name in w for w in report.warnings)
     full = encode(tmp_path / "full.mp4", "libx264", "yuvj422p", portraits(2))
     report = gpenvid.restore(full, tmp_path / "b.mov", replace(settings, codec="prores", strength=0))
     assert any("full range" in w for w in report.warnings)
@@ -218,6 +219,14 @@ def test_every_turn_and_mirror_of_a_video_is_seen_upright_and_kept(number: int, 
     out = _check(source, gpenvid.restore(source, None, settings))
     assert VideoReader(out).info.display_matrix == (matrix if number else None)  # upright is not written
     assert np.abs(next(VideoReader(out).frames()).thumbnail(*SIZE).astype(int) - moving_portrait(1)[0]).mean() < 8
+
+
+def test_a_container_that_cannot_hold_a_turn_says_so(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = encode(tmp_path / "film.mp4", "libx264", "yuv420p", portraits(2), matrix=(0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
+    report = gpenvid.restore(source, tmp_path / "out.ts", settings)
+    assert any("turned or mirrored" in w and ".mkv" in w for w in report.warnings)
+    with pytest.raises(UsageError, match="leave out --strict"):
+        gpenvid.restore(source, tmp_path / "strict.ts", replace(settings, strict=True))
 
 
 def test_a_size_that_changes_on_the_way_is_scaled_and_said(settings: RestoreSettings, tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     warnings += lost + streams.dropped
     if info.layout.alpha and not layout_of(encoder.pixel_format).alpha:
         warnings.append(f"the alpha of {item.path.name} is lost (--codec ffv1 and a .mkv output keep it)")
+    if info.display_matrix and container.muxer == "mpegts":
+        warnings.append(f"{container.suffix} cannot hold that {item.path.name} is turned or mirrored (a .mkv or .mp4 output keeps it)")
     if info.field_order != "progressive" and not settings.deinterlace:
         warnings.append(f"{item.path.name} is interlaced; faces are restored as they are stored (--deinterlace makes it progressive)")
     if settings.strict and warnings:

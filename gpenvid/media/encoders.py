@@ -158,8 +158,12 @@ def choose_encoder(
     if encoder in _LIMITED_ONLY and color.is_full_range and info.layout.model != "rgb":
         color = replace(color, range=LIMITED)
         warnings.append(f"{encoder} has no full range; the samples are squeezed into the limited one (--codec ffv1 keeps them)")
-    if encoder == "dnxhd" and info.layout.model == "yuv" and color.resolved_matrix(info.geometry.height) not in (1, 9):
-        warnings.append("dnxhd always states BT.709 and the source is BT.601: players will show other colours (--codec prores keeps them)")
+    matrix = color.resolved_matrix(info.geometry.height)
+    if encoder == "dnxhd" and info.layout.model == "yuv" and matrix != 1:
+        stated = "BT.2020" if matrix in (9, 10) else "BT.601"
+        warnings.append(
+            f"dnxhd always states BT.709 and the source is {stated}: players will show other colours (--codec prores keeps them)"
+        )
     if _halves_a_sample(info) and encoder in _EVEN_SIZES:
         pixel_format = pixel_format.replace("420", "444").replace("422", "444")
         warnings.append(f"{encoder} needs even sizes; chroma is stored at full size, as {pixel_format} (--codec ffv1 or vp9 keeps it)")
