@@ -210,6 +210,41 @@ def test_a_source_that_vanishes_during_the_job_is_noticed(
     assert not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.parametrize("rest", [0.5, 0.0])
+def test_a_source_that_is_cut_during_the_job_is_named(
+    rest: float, source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Restorer.restore
+
+    def cutting(self: Restorer, batch: list, *check: object) -> list:
+        os.truncate(source, int(rest * (SAMPLES / "old_film.mp4").stat().st_size))
+        return real(self, batch, *check)
+
+    monkeypatch.setattr(Restorer, "restore", cutting)
+    with pytest.raises(InputError, match=r"film.mp4: (ends earlier|has changed)"):
+        gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_file_that_was_put_there_during_the_job_is_not_replaced(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, out = Restorer.restore, tmp_path / "out.mp4"
+
+    def putting(self: Restorer, batch: list, *check: object) -> list:
+        out.write_text("mine")
+        return real(self, batch, *check)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Restorer, "restore", putting)
+        with pytest.raises(UsageError, match=r"out\.mp4: exists already"):
+            gpenvid.restore(source, out, settings)
+    assert out.read_text() == "mine"
+    said = Notes()
+    gpenvid.restore(source, out, replace(settings, overwrite=True), said)
+    assert any("6 of 6 segments" in note for note in said.notes)
+
+
 def test_a_second_process_on_one_output_refuses(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     lock = FileLock(work_folder(out) / "lock", out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gpenvid.errors import GpenvidError, InputError
 from gpenvid.faces.tracks import Tracks
@@ -25,11 +26,13 @@ class FrameFeed:
     """Hands out runs of consecutive frames of one pass over a file, runs that overlap by a few frames included.
 
     Args:
+        source: their file, for messages.
         frames: all frames, from index 0.
         reach: most frames that a run goes back behind the end of the one before it, or ahead of its own end.
     """
 
-    def __init__(self, frames: Iterable[Frame], reach: int) -> None:
+    def __init__(self, source: Path, frames: Iterable[Frame], reach: int) -> None:
+        self._source = source
         self._frames = enumerate(frames)
         self._reach = reach
         self._held: dict[int, Frame] = {}
@@ -56,7 +59,7 @@ class FrameFeed:
         for index, frame in self._frames:
             if index == wanted:
                 return frame
-        raise InputError("the source ends earlier than when it was analysed", "leave it alone while it is restored; run again")
+        raise InputError(f"{self._source}: ends earlier than when it was analysed", "leave it alone while it is restored; run again")
 
 
 def _untouched(frame: Frame) -> Frame:
@@ -84,6 +87,7 @@ _Flow = Iterator[FrameJob | _End]
 
 
 def render_segments(
+    source: Path,
     frames: Iterable[Frame],
     tracks: Tracks,
     open_renderer: OpenRenderer,
@@ -121,7 +125,7 @@ def render_segments(
     try:
         with pipeline:
             decoded = pipeline.run("decode", frames, frame_bytes)
-            restored = pipeline.run("restore", _restore(decoded, tracks, parts, pipeline.check), _weight)
+            restored = pipeline.run("restore", _restore(source, decoded, tracks, parts, pipeline.check), _weight)
             blended = pipeline.run("blend", _blend(restored, parts), _weight)
             for number, (begin, end) in enumerate(segments):
                 record = finished.get(number)
@@ -141,8 +145,8 @@ def _weight(item: FrameJob | _End) -> int:
     return item.nbytes if isinstance(item, FrameJob) else 0
 
 
-def _restore(frames: Iterable[Frame], tracks: Tracks, parts: list[_Part], check: Callable[[], None]) -> _Flow:
-    feed = FrameFeed(frames, max((part.renderer.reach for part in parts), default=0))
+def _restore(source: Path, frames: Iterable[Frame], tracks: Tracks, parts: list[_Part], check: Callable[[], None]) -> _Flow:
+    feed = FrameFeed(source, frames, max((part.renderer.reach for part in parts), default=0))
     for part in parts:
         shot = next(s for s in tracks.shots if s.start <= part.begin < s.end)
         reach = part.renderer.reach

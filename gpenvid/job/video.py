@@ -138,13 +138,13 @@ def restore_video(
             with report.timed("render"):
                 progress.stage("render", tracks.frames)
                 frames = frames_in(plan.reader.frames(), keep)
-                render_segments(frames, tracks, open_renderer, plan.encoder, work, report, progress)
+                render_segments(item.path, frames, tracks, open_renderer, plan.encoder, work, report, progress)
             if fingerprint(item.path) != key["the source"]:
                 raise InputError(f"{item.path}: has changed while it was restored", "leave it alone; the same command starts over")
             with report.timed("assemble"):
                 progress.stage("assemble", 0)
                 tags = {"restored_by": f"gpenvid {__version__}, {restorer.card.name}"} if settings.tag else {}
-                written = _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)))
+                written = _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)), overwrite=settings.overwrite)
                 if written.moved:
                     report.warnings.append(
                         f"{written.moved} packets beside the picture had times that were missing or fell back, and were moved"
@@ -159,7 +159,9 @@ def restore_video(
     return report
 
 
-def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int) -> Written:
+def _assemble(
+    item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int, *, overwrite: bool
+) -> Written:
     """Put the result together, check it, and give it its name. Returns what went into it."""
     result = work.path / f"result{plan.container.suffix}"
     try:
@@ -176,6 +178,8 @@ def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str
         )
         sync(result)
         check_result(result, written)
+        # Hours have passed since it was looked at.
+        check_output(item, plan.output, overwrite=overwrite)
         work.save_result(result)
         result.replace(plan.output)
     except BaseException:
