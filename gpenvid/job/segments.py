@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from av.packet import Packet
+from av.video.stream import VideoStream
+
 from gpenvid.errors import GpenvidError, InputError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.parts import cut_segments
@@ -14,9 +17,11 @@ from gpenvid.job.progress import Progress
 from gpenvid.job.render import FrameJob, Renderer
 from gpenvid.job.report import Report
 from gpenvid.job.work import SegmentRecord, Work
-from gpenvid.media.encoders import EncoderSettings, encode_frames
 from gpenvid.media.frame import Frame
 from gpenvid.media.segments import write_segment
+
+Encode = Callable[[Iterator[Frame]], "Iterator[Packet[VideoStream]]"]
+"""Encodes a segment's frames by themselves; the first packet is of the first frame."""
 
 OpenRenderer = Callable[[Report], Renderer]
 """Makes a renderer that counts into the given report."""
@@ -91,7 +96,7 @@ def render_segments(
     frames: Iterable[Frame],
     tracks: Tracks,
     open_renderer: OpenRenderer,
-    encoder: EncoderSettings,
+    encode: Encode,
     work: Work,
     report: Report,
     progress: Progress,
@@ -130,7 +135,7 @@ def render_segments(
             for number, (begin, end) in enumerate(segments):
                 record = finished.get(number)
                 if record is None:
-                    record = _encode(by_number[number], blended, encoder, work)
+                    record = _encode(by_number[number], blended, encode, work)
                 else:
                     progress.advance(end - begin, record.faces)
                 report.frames += end - begin
@@ -168,10 +173,10 @@ def _blend(restored: _Flow, parts: list[_Part]) -> _Flow:
         yield _End()
 
 
-def _encode(part: _Part, blended: _Flow, encoder: EncoderSettings, work: Work) -> SegmentRecord:
+def _encode(part: _Part, blended: _Flow, encode: Encode, work: Work) -> SegmentRecord:
     try:
         done = (part.renderer.count(job) for job in _until_end(blended))
-        digest = write_segment(work.segment_path(part.number), encode_frames(encoder, done))
+        digest = write_segment(work.segment_path(part.number), encode(done))
     except (GpenvidError, OSError):
         raise
     except Exception as error:

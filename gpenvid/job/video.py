@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gpenvid import __version__
@@ -26,7 +27,7 @@ from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import TimeRange, assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container, container_for_output, container_for_source
-from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, estimated_bytes
+from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
 from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
@@ -35,7 +36,7 @@ from gpenvid.media.streams import StreamPlan, plan_streams
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
-_ROOM = "make room, then run the same command again: it continues; or choose another -o"
+ROOM = "make room, then run the same command again: it continues; or choose another -o"
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,13 @@ def restore_video(
     report = Report(str(item.path), str(plan.output), notes=list(plan.streams.notes), warnings=list(plan.warnings))
     for told in (*plan.streams.notes, *plan.warnings):
         progress.note(told)
-    key = job_key(item.path, settings, detector.name if detector else "", restorer, plan.encoder)
+    key = job_key(item.path, settings, detector.name if detector else "", restorer, repr(plan.encoder))
     try:
         with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
             check_space(plan.output.parent, plan.space - work.size(), progress.note)
             keep = chosen_range(plan.reader, settings)
             with report.timed("analyse"):
-                tracks = _tracks(item, plan.reader, keep, settings, detector, work, report, progress)
+                tracks = kept_tracks(item, plan.reader, keep, settings, detector, work, report, progress)
 
             embedder = open_embedder(settings)
 
@@ -138,7 +139,7 @@ def restore_video(
             with report.timed("render"):
                 progress.stage("render", tracks.frames)
                 frames = frames_in(plan.reader.frames(), keep)
-                render_segments(item.path, frames, tracks, open_renderer, plan.encoder, work, report, progress)
+                render_segments(item.path, frames, tracks, open_renderer, partial(encode_frames, plan.encoder), work, report, progress)
             if fingerprint(item.path) != key["the source"]:
                 raise InputError(f"{item.path}: has changed while it was restored", "leave it alone; the same command starts over")
             with report.timed("assemble"):
@@ -150,7 +151,7 @@ def restore_video(
                         f"{written.moved} packets beside the picture had times that were missing or fell back, and were moved"
                     )
     except OSError as error:
-        raise InputError(f"{plan.output}: cannot be written ({error.strerror})", _ROOM) from error
+        raise InputError(f"{plan.output}: cannot be written ({error.strerror})", ROOM) from error
     if settings.stability:
         with report.timed("measure"):
             progress.stage("measure", 0)
@@ -190,7 +191,7 @@ def _assemble(
     return written
 
 
-def _tracks(
+def kept_tracks(
     item: Input,
     reader: VideoReader,
     keep: TimeRange,
