@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from gpenvid.errors import UsageError
+from gpenvid.media.audit_pictures import are_pictures, audit_pictures
 from gpenvid.media.audit_pixels import compare_pixels
 from gpenvid.media.audit_streams import compare_streams
 from gpenvid.media.color import UNSPECIFIED
@@ -15,7 +15,6 @@ from gpenvid.media.deinterlace import FieldOrder
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
-from gpenvid.media.stills import is_still
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ def audit(source: Path, output: Path, *, pixels: bool = False) -> Audit:
 
     Raises:
         InputError: if either cannot be read.
-        UsageError: if one is a still picture.
+        UsageError: if one is a picture and the other was not made of it.
     """
-    if is_still(source) or is_still(output):
-        raise UsageError(f"{output}: is a picture", "verify compares videos")
+    if are_pictures(source) or are_pictures(output):
+        return audit_pictures(source, output, pixels=pixels)
     result = Audit(source, output)
     before, after = _video_facts(source), _video_facts(output)
     shift = after.times[0] - before.times[0]
