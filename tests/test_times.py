@@ -91,3 +91,23 @@ def test_times_that_repeat_in_a_fine_clock_stay_apart_in_a_coarse_one(settings: 
     times = shown_times(out)
     assert all(a < b for a, b in pairwise(times))
     _passes(source, out)
+
+
+def test_first_pictures_without_a_time_count_back_from_the_one_that_has_one(settings: RestoreSettings, tmp_path: Path) -> None:
+    whole, source, out = Film(frames=20).write(tmp_path / "whole.mp4"), tmp_path / "film.mkv", tmp_path / "out.mkv"
+    with av.open(str(whole)) as old, av.open(str(source), "w", options={"avoid_negative_ts": "disabled"}) as new:
+        copies = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
+        for packet in old.demux():
+            if packet.size:
+                earlier = round(Fraction(1, 5) / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - earlier, packet.dts - earlier, copies[packet.stream_index]
+                new.mux(packet)
+    with av.open(str(source)) as file:
+        assert [f.pts for f in file.decode(video=0)][:7] == [None] * 5 + [0, 40]
+    report = gpenvid.restore(source, out, settings)
+    assert any("5 frames had no usable timestamp" in w for w in report.warnings)
+    times = [round(1000 * t) for t in shown_times(out)]
+    assert {b - a for a, b in pairwise(times)} == {40}
+    assert times[5] - times[0] == 200
+    assert times[0] - held(out)[0].times[0] == -200 - held(source)[0].times[0]
+    _passes(source, out)

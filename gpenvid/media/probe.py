@@ -133,6 +133,16 @@ def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     return context
 
 
+def _tagged_duration(stream: VideoStream) -> float:
+    """Seconds by the tag that Matroska's muxers write for every stream, as 00:01:02.5; 0 where there is none."""
+    told = next((value for key, value in stream.metadata.items() if key.upper().split("-")[0] == "DURATION"), "")
+    try:
+        hours, minutes, seconds = map(float, told.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
+
+
 def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
     """Put together what the container says and what the first decoded frame shows.
 
@@ -161,7 +171,9 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
     )
     color = ColorSpec(int(first.colorspace), primaries, transfer, FULL if full else int(first.color_range))
     time_base = stream.time_base or Fraction(1, 1000)
-    duration = float(stream.duration * time_base) if stream.duration else (container.duration or 0) / av.time_base
+    duration = (
+        float(stream.duration * time_base) if stream.duration else _tagged_duration(stream) or (container.duration or 0) / av.time_base
+    )
     rate = stream.average_rate or stream.guessed_rate
     if rate and rate * time_base >= 1:
         rate = stream.guessed_rate or rate  # some demuxers (DV) count ticks for frames

@@ -19,6 +19,8 @@ from gpenvid.media.layout import planar_twin
 from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input
 from gpenvid.media.timeline import LeadingTimeline, may_jump
 
+_MOST_UNTIMED = 32  # pictures without a time that may come before the first that has one; more are a stream without any
+
 
 @dataclass
 class ReadFaults:
@@ -34,8 +36,10 @@ class ReadFaults:
         reformatted: frames whose pixel format differs from the first one's; converted to it.
         truncated: the file ended in an error instead of its end.
         missing: packets that the container's index promises and the file does not hold.
+        short: seconds by which the pictures end before the length that the file states, where that is more than a second.
         jumps: times the file's clock starts over; the parts were joined.
         packets: video packets read, for comparison.
+        broken: those among them that the container gives as damaged.
     """
 
     undecodable: int = 0
@@ -47,8 +51,10 @@ class ReadFaults:
     reformatted: int = 0
     truncated: bool = False
     missing: int = 0
+    short: float = 0.0
     jumps: int = 0
     packets: int = 0
+    broken: int = 0
 
     def sentences(self, path: Path, *, fields: bool = True) -> list[str]:
         """The faults as warnings for a person.
@@ -67,6 +73,10 @@ class ReadFaults:
             (fields and self.progressive, f"{path}: {self.progressive} frames are progressive, and the first one is not ({keep})"),
             (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
             (self.jumps, f"{path}: the clock starts over {self.jumps} times; the parts were joined"),
+            (
+                self.short,
+                f"{path}: its pictures end {self.short:.1f} s before the file's stated length: cut, damaged, or its sound goes on",
+            ),
             (self.missing, f"{path}: the file lacks {self.missing} frames that its index lists; it is cut off or damaged"),
         ]
         return [text for count, text in found if count]
@@ -100,6 +110,7 @@ class VideoReader:
         """All frames in presentation order. Starts over, with fresh fault counts, at each call."""
         self.faults = ReadFaults()
         info, fields_of = self.info, FieldReader()
+        first = 0
         last: int | None = None
         step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
         # Two times nearer to each other than a millisecond would become one in Matroska.
@@ -109,24 +120,43 @@ class VideoReader:
             decoded = self._decode(container, stream, self.faults)
             if self.deinterlace:
                 decoded = Deinterlacer().apply(decoded)
-            for index, picture in enumerate(decoded):
+            for index, picture in enumerate(self._begun(decoded, step)):
                 pts = picture.pts
                 if pts is not None and picture.time_base not in (None, info.time_base):
                     pts = round(pts * picture.time_base / info.time_base)
                 if pts is None or (last is not None and pts <= last):
                     self.faults.guessed_times += 1
                     pts = 0 if last is None else last + (max(step, least) if pts is None else least)
-                last = pts
+                first, last = (pts if last is None else first), pts
                 self.faults.corrupt += picture.is_corrupt
                 frame = self._frame(index, pts, picture, fields_of)
                 if not self.deinterlace:
                     self.faults.interlaced += frame.fields != "progressive" == info.field_order
                     self.faults.progressive += frame.fields == "progressive" != info.field_order
                 yield frame
+            # Decoders drop some damaged packets without a word.
+            self.faults.undecodable += max(0, self.faults.broken - self.faults.corrupt - self.faults.undecodable)
             # Packets, because edit lists hide frames on purpose; and a little tolerance, because some indices count wrongly.
             promised, found = stream.frames, self.faults.packets
             if promised - found > max(2, promised // 50):
                 self.faults.missing = promised - found
+            elif last is not None and not (promised or self.faults.truncated):
+                missing = info.duration - max(last, last - first) * float(info.time_base)
+                self.faults.short = missing if missing > max(1, info.duration / 50) else 0
+
+    def _begun(self, decoded: Iterator[VideoFrame], step: int) -> Iterator[VideoFrame]:
+        """The same pictures; the first ones, where they have no times, count back from the first that has one."""
+        waiting: list[VideoFrame] = []
+        for picture in decoded:
+            waiting.append(picture)
+            if picture.pts is not None:
+                for before, untimed in enumerate(reversed(waiting[:-1]), start=1):
+                    untimed.pts, untimed.time_base = picture.pts - before * step, picture.time_base
+                    self.faults.guessed_times += 1
+            if picture.pts is not None or len(waiting) == _MOST_UNTIMED:
+                break
+        yield from waiting
+        yield from decoded
 
     def frames_from(self, pts: int) -> Iterator[Frame]:
         """Frames from where the demuxer can begin at or before a time, in units of `info.time_base`; empty where it cannot seek.
@@ -182,6 +212,7 @@ class VideoReader:
                 packet = None
             if packet is not None and packet.size:
                 faults.packets += 1
+                faults.broken += packet.is_corrupt
                 if timeline is not None:
                     timeline.mend(packet)
                     faults.jumps = len(timeline.offsets) - 1
