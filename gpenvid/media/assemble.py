@@ -23,10 +23,11 @@ from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.matroska import ROOM, state_pixel_shape
-from gpenvid.media.probe import VideoInfo, open_input
+from gpenvid.media.probe import VideoInfo, open_input, packets_of
 from gpenvid.media.segments import EncodedPacket, read_segment
 from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, is_empty_text
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
+from gpenvid.media.transport import Service, service_of
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -218,8 +219,14 @@ def _copy_tags(output: OutputContainer, file: InputContainer, tags: dict[str, st
     output.metadata.update(tags)
     if plan.itunes and tags:
         output.metadata["encoding_tool"] = "; ".join(tags.values())  # iTunes has no tag of our own
-    if output.format.name == "mpegts" and tags:
-        output.metadata["service_provider"] = "; ".join(tags.values())  # and transport streams have only two
+    if output.format.name == "mpegts":
+        service = service_of(Path(file.name)) if file.format.name == "mpegts" else Service()
+        if service.name:
+            output.metadata["service_name"] = service.name
+        # Transport streams have only these two, and no tag of our own either.
+        provider = "; ".join(part for part in (service.provider, *tags.values()) if part)
+        if provider:
+            output.metadata["service_provider"] = provider
 
 
 def _delay(packets: list[Packet[Any]], file: InputContainer, container: Container) -> Fraction:
@@ -284,7 +291,7 @@ def _other_packets(
     lines = {index: _Line(FollowingTimeline(offsets), strict=strict) for index in others}
     shift = keep.start or Fraction(0)
     last = Fraction(-(10**9))
-    packets = file.demux([file.streams[i] for i in others])
+    packets = packets_of(file, [file.streams[i] for i in others])
     while True:
         try:
             packet = next(packets, None)

@@ -17,9 +17,10 @@ from av.video.stream import VideoStream
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.payload import payload
-from gpenvid.media.probe import VideoInfo, is_attached_picture
+from gpenvid.media.probe import VideoInfo, is_attached_picture, packets_of
 from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_keeps, is_empty_text, lost_marks, plan_streams, track_keeps
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
+from gpenvid.media.transport import service_of
 
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
 
@@ -69,6 +70,11 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
     if plan.attachments or files[1]:
         result.compare("attachments", *files)
     _compare_chapters(result, old, new, shift, kept=plan.chapters)
+    if old.format.name == new.format.name == "mpegts":
+        before_service, after_service = service_of(result.source), service_of(result.output)
+        result.compare("service", before_service.name, after_service.name)
+        ours = after_service.provider.removeprefix(before_service.provider)  # behind it stands what restored the faces
+        result.compare("service provider", before_service.provider, after_service.provider.removesuffix(ours))
     lost = {k.lower() for k in old.metadata} - ITUNES_TAGS if plan.itunes else set()
     _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS | lost, partial(file_keeps, container=container))
 
@@ -101,7 +107,7 @@ def _packets_by_stream(container: InputContainer, streams: Iterable[Stream], off
     lines = {s.index: FollowingTimeline(offsets) for s in chosen}
     if chosen:
         try:
-            for packet in container.demux(chosen):
+            for packet in packets_of(container, chosen):
                 index, data = packet.stream_index, bytes(packet)
                 if data and not is_empty_text(packet.stream, data):
                     counts[index] += 1

@@ -16,7 +16,7 @@ from gpenvid.errors import InputError
 from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
-from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input
+from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input, packets_of
 from gpenvid.media.timeline import LeadingTimeline, may_jump
 
 _MOST_UNTIMED = 32  # pictures without a time that may come before the first that has one; more are a stream without any
@@ -197,7 +197,7 @@ class VideoReader:
 
     @staticmethod
     def _decode(container: av.container.InputContainer, stream: av.VideoStream, faults: ReadFaults) -> Iterator[VideoFrame]:
-        packets = container.demux(stream)
+        packets = packets_of(container, [stream])
         decoder = alpha_decoder(stream) or stream
         timeline = LeadingTimeline() if may_jump(container) else None
         # AVI states no presentation times, and those that FFmpeg makes up for it do not rise where pictures are reordered.

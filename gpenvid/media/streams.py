@@ -147,10 +147,15 @@ def _say_which_video(file: InputContainer, info: VideoInfo, plan: StreamPlan) ->
     videos = [s for s in file.streams.video if not is_attached_picture(s)]
     if len(videos) < 2:
         return
-    told = {s.index: f"{s.index} ({s.codec_context.name}, {s.codec_context.width}x{s.codec_context.height})" for s in videos}
+    told = {s.index: f"{s.index} ({_size_of(s)})" for s in videos}
     others = ", ".join(text for index, text in told.items() if index in plan.copied)
     copied = f"; copied as it is: {others}" if others else ""
     plan.notes.append(f"{info.path.name} has {len(videos)} video streams: restored is stream {told[info.stream_index]}{copied}")
+
+
+def _size_of(video: VideoStream) -> str:
+    codec = video.codec_context
+    return "unknown" if codec is None else f"{codec.name}, {codec.width}x{codec.height}"
 
 
 def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> None:

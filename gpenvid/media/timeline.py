@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
-from gpenvid.media.probe import main_video_stream, open_input
+from gpenvid.media.probe import main_video_stream, open_input, packets_of
 
 BACKWARDS = Fraction(1)
 """Seconds that decoding times must fall back to count as another clock; less than that is a muxer's carelessness."""
@@ -82,15 +82,12 @@ def jump_offsets(source: Path) -> list[Fraction]:
     with open_input(source) as container:
         line = LeadingTimeline()
         if may_jump(container):
-            packets = container.demux(main_video_stream(container, source))
-            while True:
-                try:
-                    packet = next(packets, None)
-                except (av.error.FFmpegError, OSError):
-                    break  # a truncated file, read as far as it goes
-                if packet is None:
-                    break
-                line.mend(packet)
+            packets = packets_of(container, [main_video_stream(container, source)])
+            try:
+                for packet in packets:
+                    line.mend(packet)
+            except (av.error.FFmpegError, OSError):
+                pass  # a truncated file, read as far as it goes
         return line.offsets
 
 
