@@ -22,9 +22,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """The tests that take minutes, without those of `faults`."""
+    """The tests that take minutes, without those of `faults` and `service`."""
     _install(session, "dev")
-    session.run("pytest", "-m", "slow", "--ignore", "tests/faults", *session.posargs)
+    session.run("pytest", "-m", "slow", "--ignore", "tests/faults", "--ignore", "tests/server/service", *session.posargs)
 
 
 @nox.session

@@ -94,8 +94,20 @@ def make_clip(tmp_path: Path) -> MakeClip:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let users audit their own files."""
     parser.addoption(
-        "--formats", metavar="DIR", type=Path, help="restore and verify every file of this folder, instead of the shared media"
+        "--formats",
+        metavar="DIR",
+        type=lambda text: Path(text).expanduser(),
+        help="restore and verify every file of this folder, and run nothing else; with an equals sign: --formats=DIR",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whoever audits a folder of their own wants nothing else."""
+    if config.getoption("--formats") is None:
+        return
+    other = [item for item in items if "real_file" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=other)
+    items[:] = [item for item in items if item not in other]
 
 
 def pytest_configure() -> None:

@@ -177,3 +177,29 @@ def png(size: int = 32) -> bytes:
     """A small picture file."""
     y, x = np.mgrid[0:size, 0:size]
     return cv2.imencode(".png", np.dstack([x * 8, y * 8, x + y]).astype(np.uint8))[1].tobytes()
+
+
+def encode(path: Path, codec: str, pixel_format: str, pictures: list[av.VideoFrame], **properties: object) -> Path:
+    """Encode pictures into a file, with properties of the encoder as they are named there."""
+    with av.open(str(path), "w") as file:
+        options = properties.pop("options", {})
+        stream = file.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = pictures[0].width, pictures[0].height, pixel_format
+        matrix = properties.pop("matrix", None)
+        for name, value in properties.items():
+            setattr(stream.codec_context, name, value)
+        if matrix:
+            stream.set_display_matrix(matrix)
+        for picture in pictures:
+            file.mux(stream.encode(picture if picture.format.name == pixel_format else picture.reformat(format=pixel_format)))
+        file.mux(stream.encode(None))
+    return path
+
+
+def portraits(count: int = 4, size: tuple[int, int] = (320, 240), *, alpha: bool = False) -> list[av.VideoFrame]:
+    """`moving_portrait` as frames; the alpha rises from left to right."""
+    frames = moving_portrait(count, size)
+    if not alpha:
+        return [av.VideoFrame.from_ndarray(f, "rgb24") for f in frames]
+    ramp = np.tile(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], 1))
+    return [av.VideoFrame.from_ndarray(np.ascontiguousarray(np.dstack([f, ramp])), "rgba") for f in frames]

@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from films import Film
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -235,6 +236,22 @@ def test_an_mp4_whose_index_promises_more_frames_is_said_to_be_cut(tiny_model: P
     report = gpenvid.restore(cut, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
     assert 20 < report.frames < 150
     assert any("cut" in w for w in report.warnings)
+
+
+def test_damage_that_the_decoder_passes_over_in_silence_is_said(tiny_model: Path, tmp_path: Path) -> None:
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+    whole = Film(frames=60).write(tmp_path / "whole.ts").read_bytes()
+    middle = len(whole) // 2
+    (tmp_path / "hole.ts").write_bytes(whole[:middle] + bytes(range(250)) * 8 + whole[middle + 2000 :])
+    report = gpenvid.restore(tmp_path / "hole.ts", tmp_path / "out.ts", settings)
+    assert report.frames < 60
+    assert any("damaged video packets gave no picture" in w for w in report.warnings)
+    whole = Film(frames=100, sounds=()).write(tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 3])
+    report = gpenvid.restore(tmp_path / "cut.mkv", tmp_path / "out.mkv", settings)
+    assert report.frames < 70
+    assert any("s before the file's stated length" in w for w in report.warnings)
+    assert gpenvid.restore(tmp_path / "whole.mkv", tmp_path / "fine.mkv", settings).warnings == []
 
 
 def test_a_video_into_a_folder_gets_the_extension_of_its_container(shared: Path, tmp_path: Path, tiny_model: Path) -> None:

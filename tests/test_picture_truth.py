@@ -10,8 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from av.codec.context import Flags
-from films import Film, moving_portrait, shown_times
+from films import Film, encode, moving_portrait, portraits, shown_times
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -28,68 +27,8 @@ def settings(tiny_model: Path) -> RestoreSettings:
     return RestoreSettings(model=str(tiny_model), detector="builtin")
 
 
-def _encode(path: Path, codec: str, pixel_format: str, pictures: list[av.VideoFrame], **properties: object) -> Path:
-    with av.open(str(path), "w") as file:
-        options = properties.pop("options", {})
-        stream = file.add_stream(codec, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = pictures[0].width, pictures[0].height, pixel_format
-        matrix = properties.pop("matrix", None)
-        for name, value in properties.items():
-            setattr(stream.codec_context, name, value)
-        if matrix:
-            stream.set_display_matrix(matrix)
-        for picture in pictures:
-            file.mux(stream.encode(picture if picture.format.name == pixel_format else picture.reformat(format=pixel_format)))
-        file.mux(stream.encode(None))
-    return path
-
-
-def _pictures(count: int = 4, size: tuple[int, int] = SIZE, *, alpha: bool = False) -> list[av.VideoFrame]:
-    frames = moving_portrait(count, size)
-    if not alpha:
-        return [av.VideoFrame.from_ndarray(f, "rgb24") for f in frames]
-    ramp = np.tile(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], 1))
-    return [av.VideoFrame.from_ndarray(np.ascontiguousarray(np.dstack([f, ramp])), "rgba") for f in frames]
-
-
 def _planes(path: Path) -> list[list[np.ndarray]]:
     return [[np.array(p) for p in frame.planes] for frame in VideoReader(path).frames()]
-
-
-def _marked(pictures: list[av.VideoFrame], order: str, pixel_format: str) -> list[av.VideoFrame]:
-    """The pictures with their fields in an order, as a camera's decoder gives them."""
-    graph = av.filter.Graph()
-    nodes = [graph.add_buffer(width=SIZE[0], height=SIZE[1], format=av.VideoFormat(pixel_format), time_base=Fraction(1, 25))]
-    nodes += [graph.add("setfield", order), graph.add("buffersink")]
-    graph.link_nodes(*nodes).configure()
-    marked = []
-    for number, picture in enumerate(pictures):
-        ready = picture.reformat(format=pixel_format)
-        ready.pts, ready.time_base = number, Fraction(1, 25)
-        graph.push(ready)
-        marked.append(graph.pull())
-    return marked
-
-
-def _field_order(path: Path) -> str:
-    """What the decoded frames say, asked of a filter that knows."""
-    with av.open(str(path)) as file:
-        frames = list(file.decode(video=0))
-    found = set()
-    for frame in frames:
-        for kind in ("PROGRESSIVE", "TOPFIRST", "BOTTOMFIRST"):
-            graph = av.filter.Graph()
-            nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))]
-            nodes += [graph.add("select", f"eq(interlace_type,{kind})"), graph.add("buffersink")]
-            graph.link_nodes(*nodes).configure()
-            graph.push(frame)
-            graph.push(None)
-            try:
-                graph.pull()
-            except (av.error.EOFError, av.error.BlockingIOError):
-                continue
-            found.add(kind)
-    return " and ".join(sorted(found))
 
 
 def _check(source: Path, report: gpenvid.Report) -> Path:
@@ -114,7 +53,7 @@ def _check(source: Path, report: gpenvid.Report) -> Path:
 )
 def test_alpha_is_kept(codec: str, pixel_format: str, suffix: str, expected: str, settings: RestoreSettings, tmp_path: Path) -> None:
     options = {"profile": "4444"} if codec == "prores_ks" else {"lossless": "1"} if codec == "libvpx-vp9" else {}
-    source = _encode(tmp_path / f"film{suffix}", codec, pixel_format, _pictures(alpha=True), options=options)
+    source = encode(tmp_path / f"film{suffix}", codec, pixel_format, portraits(alpha=True), options=options)
     out = _check(source, gpenvid.restore(source, None, settings))
     with av.open(str(out)) as file:
         assert file.streams.video[0].codec_context.name == expected
@@ -125,7 +64,7 @@ def test_alpha_is_kept(codec: str, pixel_format: str, suffix: str, expected: str
 
 
 def test_alpha_that_is_given_up_is_said(settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / "film.mkv", "ffv1", "yuva420p", _pictures(alpha=True))
+    source = encode(tmp_path / "film.mkv", "ffv1", "yuva420p", portraits(alpha=True))
     for codec in ("h264", "h265", "vp9"):
         report = gpenvid.restore(source, tmp_path / f"{codec}.mkv", replace(settings, codec=codec))
         assert any("alpha" in w and "is lost" in w for w in report.warnings)
@@ -137,7 +76,7 @@ def test_a_palette_becomes_the_colours_it_stands_for(settings: RestoreSettings, 
     palette = np.zeros((256, 4), np.uint8)
     palette[:, 0], palette[:64, 1], palette[:, 2] = 255, np.arange(64) * 4, 77  # ARGB
     picture = av.VideoFrame.from_ndarray((codes, palette), "pal8")
-    source = _encode(tmp_path / "film.mov", "png", "pal8", [picture])
+    source = encode(tmp_path / "film.mov", "png", "pal8", [picture])
     report = gpenvid.restore(source, tmp_path / "out.mov", settings)
     assert report.warnings == []
     green, blue, red, alpha = _planes(tmp_path / "out.mov")[0]
@@ -156,7 +95,7 @@ def test_a_palette_becomes_the_colours_it_stands_for(settings: RestoreSettings, 
     ],
 )
 def test_odd_sizes_stay_odd(codec: str, pixel_format: str, suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / f"film{suffix}", codec, pixel_format, _pictures(size=(321, 241)))
+    source = encode(tmp_path / f"film{suffix}", codec, pixel_format, portraits(size=(321, 241)))
     out = _check(source, gpenvid.restore(source, None, settings))
     assert VideoReader(out).info.geometry.width == 321
 
@@ -166,7 +105,7 @@ def test_odd_sizes_stay_odd(codec: str, pixel_format: str, suffix: str, settings
     ("codec", "name"), [("ffv1", "a.mkv"), ("vp9", "a.webm"), ("vp9", "a.mkv"), ("h264", "a.mkv"), ("prores", "a.mov"), ("h264", "a.ts")]
 )
 def test_pixels_keep_their_shape(codec: str, name: str, aspect: Fraction, settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / "film.mp4", "libx264", "yuv420p", _pictures(2), sample_aspect_ratio=aspect)
+    source = encode(tmp_path / "film.mp4", "libx264", "yuv420p", portraits(2), sample_aspect_ratio=aspect)
     report = gpenvid.restore(source, tmp_path / name, replace(settings, codec=codec))
     with av.open(report.output) as file:
         assert file.streams.video[0].sample_aspect_ratio == aspect
@@ -181,7 +120,7 @@ def test_the_pixel_shape_leaves_a_track_its_name(tmp_path: Path) -> None:
             stream = file.add_stream("ffv1", rate=25)
             stream.width, stream.height = SIZE
             stream.metadata["title"] = title + ROOM
-            for picture in _pictures(2):
+            for picture in portraits(2):
                 file.mux(stream.encode(picture.reformat(format="yuv420p")))
             file.mux(stream.encode(None))
         state_pixel_shape(path, *SIZE, Fraction(12, 11), title)
@@ -193,28 +132,15 @@ def test_the_pixel_shape_leaves_a_track_its_name(tmp_path: Path) -> None:
             state_pixel_shape(path, *SIZE, Fraction(12, 11), title + ROOM * 9)
 
 
-@pytest.mark.parametrize("order", ["tff", "bff"])
-@pytest.mark.parametrize(
-    ("pixel_format", "codec", "name"),
-    [("yuv420p", None, "a.mp4"), ("yuv422p10le", None, "a.mov"), ("yuv420p", "ffv1", "a.mkv"), ("yuv420p", "prores", "a.mov")],
-)
-def test_fields_keep_their_order(
-    order: str, pixel_format: str, codec: str | None, name: str, settings: RestoreSettings, tmp_path: Path
-) -> None:
-    pictures = _marked(_pictures(), order, pixel_format)
-    source = _encode(tmp_path / "film.mp4", "libx264", pixel_format, pictures, flags=Flags.interlaced_dct)
-    expected = {"tff": "TOPFIRST", "bff": "BOTTOMFIRST"}[order]
-    assert _field_order(source) == expected
-    report = gpenvid.restore(source, tmp_path / name, replace(settings, codec=codec))
-    assert any("--deinterlace" in w for w in report.warnings)
-    assert _field_order(_check(source, report)) == expected
-
-
-@pytest.mark.parametrize("codec", ["h265", "dnxhr", "vp9", "av1"])
-def test_a_codec_without_fields_says_so(codec: str, settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / "film.mp4", "libx264", "yuv422p", _marked(_pictures(), "tff", "yuv422p"), flags=Flags.interlaced_dct)
-    report = gpenvid.restore(source, tmp_path / ("a.mov" if codec == "dnxhr" else "a.mkv"), replace(settings, codec=codec))
-    assert any("cannot mark frames as interlaced" in w and "--deinterlace" in w for w in report.warnings)
+@pytest.mark.parametrize("second", ["yuv422p10le", "yuvj420p", "yuv444p"])
+def test_a_pixel_format_that_changes_on_the_way_is_converted_and_said(second: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    parts = [encode(tmp_path / "part.ts", "libx264", f, portraits(5)).read_bytes() for f in ("yuv422p", second)]
+    source = tmp_path / "film.ts"
+    source.write_bytes(b"".join(parts))
+    report = gpenvid.restore(source, tmp_path / "out.ts", replace(settings, preset="ultrafast"))
+    assert report.frames == 10
+    assert any("5 frames change pixel format" in w for w in report.warnings)
+    assert {f.layout.name for f in VideoReader(tmp_path / "out.ts").frames()} == {"yuv422p"}
 
 
 @pytest.mark.parametrize(
@@ -223,7 +149,7 @@ def test_a_codec_without_fields_says_so(codec: str, settings: RestoreSettings, t
 @pytest.mark.parametrize(("codec", "name"), [("ffv1", "a.mkv"), ("prores", "a.mov"), ("dnxhr", "a.mov")])
 def test_master_formats_hold_the_picture(pixel_format: str, codec: str, name: str, settings: RestoreSettings, tmp_path: Path) -> None:
     # DNxHR knows BT.709 only.
-    source = _encode(tmp_path / "film.mkv", "ffv1", pixel_format, _pictures(2), colorspace=1)
+    source = encode(tmp_path / "film.mkv", "ffv1", pixel_format, portraits(2), colorspace=1)
     report = gpenvid.restore(source, tmp_path / name, replace(settings, codec=codec, strength=0))
     exact = codec == "ffv1"
     assert (
@@ -246,10 +172,11 @@ def test_master_formats_hold_the_picture(pixel_format: str, codec: str, name: st
 
 
 def test_a_codec_that_states_other_colours_says_so(settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / "film.mkv", "ffv1", "yuv422p", _pictures(2), colorspace=5)
-    report = gpenvid.restore(source, tmp_path / "a.mov", replace(settings, codec="dnxhr"))
-    assert any("BT.601" in w for w in report.warnings)
-    full = _encode(tmp_path / "full.mp4", "libx264", "yuvj422p", _pictures(2))
+    for matrix, name in ((5, "BT.601"), (9, "BT.2020")):
+        source = encode(tmp_path / "film.mkv", "ffv1", "yuv422p", portraits(2), colorspace=matrix)
+        report = gpenvid.restore(source, tmp_path / f"{matrix}.mov", replace(settings, codec="dnxhr"))
+        assert any(name in w for w in report.warnings)
+    full = encode(tmp_path / "full.mp4", "libx264", "yuvj422p", portraits(2))
     report = gpenvid.restore(full, tmp_path / "b.mov", replace(settings, codec="prores", strength=0))
     assert any("full range" in w for w in report.warnings)
     before, after = (next(VideoReader(p).frames()).thumbnail(*SIZE).astype(int) for p in (full, tmp_path / "b.mov"))
@@ -258,10 +185,10 @@ def test_a_codec_that_states_other_colours_says_so(settings: RestoreSettings, tm
 
 def test_rgb_that_becomes_yuv_keeps_its_colours_and_says_its_matrix(settings: RestoreSettings, tmp_path: Path) -> None:
     flat = np.full((240, 320, 3), (200, 40, 90), np.uint8)
-    source = _encode(tmp_path / "film.mov", "png", "rgb24", [av.VideoFrame.from_ndarray(flat, "rgb24")])
+    source = encode(tmp_path / "film.mov", "png", "rgb24", [av.VideoFrame.from_ndarray(flat, "rgb24")])
     for height in (240, 720):
         tall = np.full((height, 320, 3), (200, 40, 90), np.uint8)
-        source = _encode(tmp_path / "film.mov", "png", "rgb24", [av.VideoFrame.from_ndarray(tall, "rgb24")])
+        source = encode(tmp_path / "film.mov", "png", "rgb24", [av.VideoFrame.from_ndarray(tall, "rgb24")])
         report = gpenvid.restore(source, tmp_path / f"{height}.mov", replace(settings, codec="prores"))
         assert any("converted" in w for w in report.warnings)
         frame = next(VideoReader(tmp_path / f"{height}.mov").frames())
@@ -270,7 +197,7 @@ def test_rgb_that_becomes_yuv_keeps_its_colours_and_says_its_matrix(settings: Re
 
 
 def test_png_takes_no_yuv(settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / "film.mkv", "ffv1", "yuv444p", _pictures(2))
+    source = encode(tmp_path / "film.mkv", "ffv1", "yuv444p", portraits(2))
     with pytest.raises(UsageError, match=r"frames_%05d\.png"):
         gpenvid.restore(source, tmp_path / "a.mov", replace(settings, codec="png"))
 
@@ -288,14 +215,22 @@ def test_every_turn_and_mirror_of_a_video_is_seen_upright_and_kept(number: int, 
         stored = stored[:, :: (a or b)] if a == 0 else stored[:, ::a]
         stored = stored[:: (d or c)] if a == 0 else stored[::d]
         pictures.append(av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), "rgb24"))
-    source = _encode(tmp_path / "film.mp4", "libx264", "yuv420p", pictures, matrix=matrix)
+    source = encode(tmp_path / "film.mp4", "libx264", "yuv420p", pictures, matrix=matrix)
     out = _check(source, gpenvid.restore(source, None, settings))
     assert VideoReader(out).info.display_matrix == (matrix if number else None)  # upright is not written
     assert np.abs(next(VideoReader(out).frames()).thumbnail(*SIZE).astype(int) - moving_portrait(1)[0]).mean() < 8
 
 
+def test_a_container_that_cannot_hold_a_turn_says_so(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = encode(tmp_path / "film.mp4", "libx264", "yuv420p", portraits(2), matrix=(0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
+    report = gpenvid.restore(source, tmp_path / "out.ts", settings)
+    assert any("turned or mirrored" in w and ".mkv" in w for w in report.warnings)
+    with pytest.raises(UsageError, match="leave out --strict"):
+        gpenvid.restore(source, tmp_path / "strict.ts", replace(settings, strict=True))
+
+
 def test_a_size_that_changes_on_the_way_is_scaled_and_said(settings: RestoreSettings, tmp_path: Path) -> None:
-    parts = [_encode(tmp_path / f"{size[0]}.ts", "libx264", "yuv420p", _pictures(5, size)).read_bytes() for size in (SIZE, (160, 120))]
+    parts = [encode(tmp_path / f"{size[0]}.ts", "libx264", "yuv420p", portraits(5, size)).read_bytes() for size in (SIZE, (160, 120))]
     source = tmp_path / "film.ts"
     source.write_bytes(b"".join(parts))
     report = gpenvid.restore(source, tmp_path / "out.ts", settings)
@@ -307,7 +242,7 @@ def test_a_size_that_changes_on_the_way_is_scaled_and_said(settings: RestoreSett
 def test_light_levels_of_hdr10_are_kept(settings: RestoreSettings, tmp_path: Path) -> None:
     levels = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400:log-level=none"
     colours = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
-    source = _encode(tmp_path / "film.mp4", "libx265", "yuv420p10le", _pictures(), options={"x265-params": levels}, **colours)
+    source = encode(tmp_path / "film.mp4", "libx265", "yuv420p10le", portraits(), options={"x265-params": levels}, **colours)
     info = VideoReader(source).info
     assert info.mastering is not None
     assert info.mastering.light == (1000, 400)
@@ -326,8 +261,8 @@ def test_hevc_has_the_tag_that_quicktime_plays(suffix: str, tag: str, settings: 
         assert file.streams.video[0].codec_context.codec_tag == tag
 
 
-def test_a_video_becomes_numbered_pictures(settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / "film.mkv", "ffv1", "gbrp10le", _pictures(3))
+def test_a_video_becomes_numberedportraits(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = encode(tmp_path / "film.mkv", "ffv1", "gbrp10le", portraits(3))
     report = gpenvid.restore(source, tmp_path / "out_%03d.png", replace(settings, strength=0))
     assert [p.name for p in sorted(tmp_path.glob("out_*"))] == ["out_001.png", "out_002.png", "out_003.png"]
     assert (report.frames, report.warnings) == (3, [])
@@ -338,7 +273,7 @@ def test_a_video_becomes_numbered_pictures(settings: RestoreSettings, tmp_path: 
 
 
 def test_pictures_of_yuv_have_the_colours_of_the_film(settings: RestoreSettings, tmp_path: Path) -> None:
-    source = _encode(tmp_path / "film.mp4", "libx264", "yuv444p", _pictures(3), options={"crf": "1"})
+    source = encode(tmp_path / "film.mp4", "libx264", "yuv444p", portraits(3), options={"crf": "1"})
     report = gpenvid.restore(source, tmp_path / "out_%d.tif", settings)
     assert report.faces == 3
     shown = cv2.imread(str(tmp_path / "out_1.tif"))[:, :, ::-1].astype(int)
@@ -349,7 +284,7 @@ def test_pictures_say_what_they_lose_and_leave_nothing_half_written(settings: Re
     source = Film(frames=4).write(tmp_path / "film.mp4")
     with pytest.raises(UsageError, match="1 other streams"):
         gpenvid.restore(source, tmp_path / "out_%d.png", replace(settings, strict=True))
-    deep = _encode(tmp_path / "deep.mkv", "ffv1", "yuv420p10le", _pictures(2))
+    deep = encode(tmp_path / "deep.mkv", "ffv1", "yuv420p10le", portraits(2))
     with pytest.raises(UsageError, match=r"\.jpg cannot hold the 10 bits"):
         gpenvid.restore(deep, tmp_path / "out_%d.jpg", settings)
     with pytest.raises(UsageError, match="--crf is for videos"):

@@ -15,7 +15,7 @@ import pytest
 
 from gpenvid import RestoreSettings
 from gpenvid.errors import InputError
-from gpenvid.job import segments
+from gpenvid.job import video
 from gpenvid.job.analyse import analyse
 from gpenvid.job.preview.cache import ByteCache
 from gpenvid.job.preview.clip import PreviewClip
@@ -42,7 +42,7 @@ def opened(source: Path, settings: RestoreSettings) -> PreviewClip:
 def rendered(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[np.ndarray]]:
     """The planes that a render hands to its encoder, by frame."""
     planes: dict[int, list[np.ndarray]] = {}
-    encode = segments.encode_frames
+    encode = video.encode_frames
 
     def seen(settings: object, frames: Iterator[Frame]) -> object:
         def watched() -> Iterator[Frame]:
@@ -52,7 +52,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[np.ndarray]]:
 
         return encode(settings, watched())  # type: ignore[arg-type]
 
-    monkeypatch.setattr(segments, "encode_frames", seen)
+    monkeypatch.setattr(video, "encode_frames", seen)
     return planes
 
 

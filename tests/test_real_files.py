@@ -1,6 +1,6 @@
 """The main job on every real file: exit without error, and an audit of the two containers finds nothing lost.
 
-`pytest --formats DIR tests/test_real_files.py` does the same with any folder: every file passes, or ends with the one
+`pytest --formats=DIR` does the same with any folder: every file passes, or ends with the one
 documented error for input that cannot be restored, and leaves nothing behind.
 """
 

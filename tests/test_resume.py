@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import shutil
@@ -14,14 +13,11 @@ from pathlib import Path
 
 import av
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from stopping import SHORT, command_for, killed_after, packets
 
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import GpenvidError, InputError, UsageError
-from gpenvid.job.journal import Journal, decode_records, encode_record
 from gpenvid.job.lock import FileLock
 from gpenvid.job.parts import cut_segments
 from gpenvid.job.work import work_folder
@@ -118,6 +114,41 @@ def test_a_lossless_render_continues_with_the_neighbours_it_had(
     assert packets(tmp_path / "out.mkv") == packets(tmp_path / "whole.mkv")
 
 
+def test_numbered_pictures_are_continued_even_while_they_get_their_names(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, end=1.5)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole, out = tmp_path / "a" / "f_%02d.png", tmp_path / "b" / "f_%02d.png"
+    frames = gpenvid.restore(source, whole, settings).frames
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 20, RuntimeError())
+        with pytest.raises(GpenvidError):
+            gpenvid.restore(source, out, settings)
+    assert [p.name for p in out.parent.iterdir()] == ["f_%02d.png.gpenvid"]
+    real = Path.replace
+
+    def stopping(self: Path, target: Path) -> Path:
+        if target.name == "f_05.png":
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            gpenvid.restore(source, out, settings)
+    assert len(list(out.parent.glob("*.png"))) == 4
+    said = Notes()
+    gpenvid.restore(source, out, replace(settings, keep_work=True), said)
+    assert any("continuing" in note for note in said.notes)
+    found = {p.name: p.read_bytes() for p in out.parent.glob("*.png")}
+    assert found == {p.name: p.read_bytes() for p in whole.parent.iterdir()}
+    assert len(found) == frames
+    with pytest.raises(UsageError, match="exists already"):
+        gpenvid.restore(source, out, settings)
+
+
 def _unfinished(source: Path, out: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         _stop_after(patch, 20, RuntimeError())
@@ -210,6 +241,41 @@ def test_a_source_that_vanishes_during_the_job_is_noticed(
     assert not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.parametrize("rest", [0.5, 0.0])
+def test_a_source_that_is_cut_during_the_job_is_named(
+    rest: float, source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Restorer.restore
+
+    def cutting(self: Restorer, batch: list, *check: object) -> list:
+        os.truncate(source, int(rest * (SAMPLES / "old_film.mp4").stat().st_size))
+        return real(self, batch, *check)
+
+    monkeypatch.setattr(Restorer, "restore", cutting)
+    with pytest.raises(InputError, match=r"film.mp4: (ends earlier|has changed)"):
+        gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_file_that_was_put_there_during_the_job_is_not_replaced(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, out = Restorer.restore, tmp_path / "out.mp4"
+
+    def putting(self: Restorer, batch: list, *check: object) -> list:
+        out.write_text("mine")
+        return real(self, batch, *check)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Restorer, "restore", putting)
+        with pytest.raises(UsageError, match=r"out\.mp4: exists already"):
+            gpenvid.restore(source, out, settings)
+    assert out.read_text() == "mine"
+    said = Notes()
+    gpenvid.restore(source, out, replace(settings, overwrite=True), said)
+    assert any("6 of 6 segments" in note for note in said.notes)
+
+
 def test_a_second_process_on_one_output_refuses(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     lock = FileLock(work_folder(out) / "lock", out)
@@ -269,6 +335,8 @@ def test_an_assembled_file_that_lacks_pictures_gets_no_name(source: Path, settin
     check_result(out, Written(times))
     with pytest.raises(InputError, match=f"{len(times)} pictures instead of {len(times) + 1}"):
         check_result(out, Written([*times, times[-1] + 1]))
+    with pytest.raises(InputError, match=r"its streams are \['video'\] instead of"):
+        check_result(out, Written(times, kinds=["audio", "audio", "video"]))
     with pytest.raises(InputError, match="the times of its pictures differ"):
         check_result(out, Written([*times[:-1], times[-1] + 1]))
 
@@ -287,46 +355,3 @@ def test_a_render_survives_being_killed(source: Path, tiny_model: Path, tmp_path
     assert not killed_after(250, command)
     assert packets(out) == packets(tmp_path / "whole.mp4")
     assert not work_folder(out).exists()
-
-
-RECORDS = st.lists(
-    st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=20) | st.floats(allow_nan=False) | st.none(), max_size=4),
-    max_size=6,
-)
-
-
-@given(RECORDS, st.data())
-def test_a_journal_cut_anywhere_gives_the_records_that_are_whole(records: list[dict], data: st.DataObject) -> None:
-    lines = [encode_record(r) for r in records]
-    content = b"".join(lines)
-    cut = data.draw(st.integers(0, len(content)))
-    whole, length = 0, 0
-    while whole < len(lines) and length + len(lines[whole]) <= cut:
-        length += len(lines[whole])
-        whole += 1
-    assert decode_records(content[:cut]) == (records[:whole], length)
-
-
-@given(RECORDS.filter(bool), st.data())
-def test_a_changed_byte_ends_a_journal_there(records: list[dict], data: st.DataObject) -> None:
-    lines = [encode_record(r) for r in records]
-    content = bytearray(b"".join(lines))
-    position = data.draw(st.integers(0, len(content) - 1))
-    content[position] ^= 1 << data.draw(st.integers(0, 7))
-    before = 0
-    while sum(map(len, lines[: before + 1])) <= position:
-        before += 1
-    assert decode_records(bytes(content))[0] == records[:before]
-
-
-def test_a_journal_goes_on_behind_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    with Journal(path) as journal:
-        journal.append({"segment": 1})
-        journal.append({"segment": 2})
-    path.write_bytes(path.read_bytes()[:-3])
-    with Journal(path) as journal:
-        journal.append({"segment": 3})
-    with Journal(path) as journal:
-        assert journal.all("segment") == [1, 3]
-    assert all(json.loads(line) for line in path.read_text().splitlines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -18,6 +19,8 @@ from gpenvid import RestoreSettings
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.audit import audit
 from gpenvid.media.payload import payload
+from gpenvid.media.probe import packets_of
+from gpenvid.media.transport import Service, service_of
 
 DEFAULT, COMMENT, FORCED = Disposition.default, Disposition.comment, Disposition.forced
 DEAF = Disposition.hearing_impaired
@@ -123,6 +126,55 @@ def test_tags_that_fit_beside_a_cover_only_in_matroska_are_named(settings: Resto
     with av.open(str(tmp_path / "out.mp4")) as file:
         assert file.metadata["title"] == "Film"
         assert "gpenvid" in file.metadata["encoder"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_tags_of_a_track_that_fit_only_into_matroska_are_named(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    plain, source, out = Film(frames=8).write(tmp_path / "plain.mkv"), tmp_path / "film.mkv", tmp_path / f"out{suffix}"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        copies = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
+        copies[1].metadata.update({"source": "tape", "title": "Boom", "language": "fra"})
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    report = gpenvid.restore(source, out, settings)
+    assert [w for w in report.warnings if "source" in w and ".mkv" in w]
+    assert [(h.title, h.language) for h in held(out)] == [("Boom", "fra")]
+    assert audit(source, out).passed
+    assert gpenvid.restore(source, tmp_path / "out.mkv", settings).warnings == []
+
+
+def test_a_transport_stream_keeps_its_service_and_names_what_restored_it(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(frames=8, tags={"service_name": "Ärztefunk", "service_provider": "Nobody"}).write(tmp_path / "film.ts")
+    for tag, provider in ((True, f"Nobody; gpenvid {gpenvid.__version__}, tiny"), (False, "Nobody")):
+        out = tmp_path / f"{tag}.ts"
+        gpenvid.restore(source, out, replace(settings, tag=tag))
+        assert service_of(out) == Service("Ärztefunk", provider)
+        assert audit(source, out).passed
+    other = Film(frames=8, tags={"service_name": "Two"}).write(tmp_path / "other.ts")
+    assert {f.what for f in audit(other, out).findings if f.outcome == "differs"} >= {"service", "service provider"}
+
+
+def test_a_second_video_that_nothing_decodes_is_named(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(frames=8, videos=("libx264", "mpeg4")).write(tmp_path / "film.mkv")
+    content = source.read_bytes()
+    assert content.count(b"V_MPEG4/ISO/ASP") == 1
+    source.write_bytes(content.replace(b"V_MPEG4/ISO/ASP", b"V_MPEG4/ISO/XXX"))
+    report = gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert any("2 video streams: restored is stream 0" in n for n in report.notes)
+    assert any("stream 1 (video" in w and "cannot be copied" in w for w in report.warnings)
+
+
+def test_a_stream_that_comes_up_on_the_way_ends_no_reading() -> None:
+    class Late:
+        """As PyAV's container does it."""
+
+        def demux(self, _streams: list) -> Iterator[str]:
+            yield from ("one", "two")
+            raise IndexError("list index out of range")
+
+    assert list(packets_of(Late(), [])) == ["one", "two"]
 
 
 def test_chapters_move_with_sound_that_begins_before_zero(settings: RestoreSettings, tmp_path: Path) -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
-from gpenvid.job.identity import fingerprint
+from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_output, check_space
 from gpenvid.job.models import open_embedder
-from gpenvid.job.parts import chosen_range, frames_in
+from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
-from gpenvid.job.report import Report, describe_tracks
-from gpenvid.job.video import find_tracks
-from gpenvid.media.frame import Frame
-from gpenvid.media.pictures import picture_of
+from gpenvid.job.report import Report
+from gpenvid.job.segments import render_segments
+from gpenvid.job.video import ROOM, kept_tracks
+from gpenvid.job.work import Work, is_half_named, opened_work
+from gpenvid.media.pictures import encode_pictures
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.segments import read_segment, sync
 from gpenvid.media.sequence import existing_numbers, is_pattern, numbered
-from gpenvid.media.stills import NARROW_SUFFIXES, StillExtras, encode_still, is_still
+from gpenvid.media.stills import NARROW_SUFFIXES, is_still
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
@@ -54,49 +54,48 @@ def restore_to_pictures(
         UsageError: options or a kind of picture that do not fit.
     """
     reader = VideoReader(item.path, deinterlace=settings.deinterlace)
-    _check(item, output, reader.info, settings)
+    overwrite = settings.overwrite or is_half_named(output)
+    _check(item, output, reader.info, settings, overwrite=overwrite)
     warnings = _losses(item.path, reader.info, settings)
     if settings.strict and warnings:
         raise UsageError(f"{item.path}: {warnings[0]}", "name a video file with -o, or leave out --strict")
     report = Report(str(item.path), str(output), warnings=warnings)
     for warning in warnings:
         progress.note(warning)
-    before = fingerprint(item.path)
-    keep = chosen_range(reader, settings)
-    with report.timed("analyse"):
-        tracks = find_tracks(item, reader, keep, settings, detector, report.stages, progress)
-    for fault in reader.faults.sentences(item.path):
-        report.warnings.append(fault)
-        progress.note(fault)
-    tracks = tracks.chosen(settings.only, settings.exclude)
-    describe_tracks(report, tracks)
-    targets = [numbered(output, number) for number in range(1, tracks.frames + 1)]
-    for target in targets:
-        check_output(item, target, overwrite=settings.overwrite)
-    check_space(output.parent, _bytes_of(reader.info) * tracks.frames, progress.note)
-    progress.stage("render", tracks.frames)
-    work = output.parent
+    key = job_key(item.path, settings, detector.name if detector else "", restorer, f"pictures {output.suffix.lower()}")
     try:
-        work = Path(tempfile.mkdtemp(prefix=".gpenvid-", dir=output.parent))
-        renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, open_embedder(settings))
-        with report.timed("render"):
-            parts = list(_write(renderer.render(frames_in(reader.frames(), keep), 0), targets, work))
-        if len(parts) != len(targets) or fingerprint(item.path) != before:
-            raise InputError(f"{item.path}: has changed while it was restored", "leave it alone and run the command again")
-        for part, target in zip(parts, targets, strict=True):
-            part.replace(target)
+        with opened_work(output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
+            keep = chosen_range(reader, settings)
+            with report.timed("analyse"):
+                tracks = kept_tracks(item, reader, keep, settings, detector, work, report, progress)
+            embedder = open_embedder(settings)
+            targets = [numbered(output, number) for number in range(1, tracks.frames + 1)]
+            for target in targets:
+                check_output(item, target, overwrite=overwrite)
+            # Segments and pictures stand side by side for a moment.
+            check_space(output.parent, 2 * _bytes_of(reader.info) * tracks.frames - work.size(), progress.note)
+
+            def open_renderer(counts: Report) -> Renderer:
+                return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress, embedder)
+
+            with report.timed("render"):
+                progress.stage("render", tracks.frames)
+                encode = partial(encode_pictures, suffix=output.suffix.lower())
+                render_segments(item.path, frames_in(reader.frames(), keep), tracks, open_renderer, encode, work, report, progress)
+            if fingerprint(item.path) != key["the source"]:
+                raise InputError(f"{item.path}: has changed while it was restored", "leave it alone and run the command again")
+            with report.timed("assemble"):
+                progress.stage("assemble", 0)
+                _name(work, len(cut_segments(tracks.shots)), targets)
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})", "make room, or choose another -o") from error
-    finally:
-        if work != output.parent:
-            shutil.rmtree(work, ignore_errors=True)
+        raise InputError(f"{output}: cannot be written ({error.strerror})", ROOM) from error
     left = [n for n in existing_numbers(output) if not 1 <= n <= len(targets)]
     if left:
         report.warnings.append(f"{len(left)} pictures of an earlier run, such as {numbered(output, left[0]).name}, lie beside the result")
     return report
 
 
-def _check(item: Input, output: Path, info: VideoInfo, settings: RestoreSettings) -> None:
+def _check(item: Input, output: Path, info: VideoInfo, settings: RestoreSettings, *, overwrite: bool) -> None:
     for option in ("codec", "crf", "preset"):
         if getattr(settings, option) is not None:
             raise UsageError(f"--{option} is for videos", "leave it out when the result is pictures")
@@ -106,7 +105,7 @@ def _check(item: Input, output: Path, info: VideoInfo, settings: RestoreSettings
     if suffix in (".jpg", ".jpeg") and info.layout.alpha:
         raise UsageError(f"{suffix} cannot hold alpha", "choose .png")
     numbers = existing_numbers(output) if output.parent.is_dir() else []
-    check_output(item, numbered(output, numbers[0] if numbers else 1), overwrite=settings.overwrite)
+    check_output(item, numbered(output, numbers[0] if numbers else 1), overwrite=overwrite)
 
 
 def _losses(source: Path, info: VideoInfo, settings: RestoreSettings) -> list[str]:
@@ -127,9 +126,21 @@ def _bytes_of(info: VideoInfo) -> int:
     return round(info.geometry.width * info.geometry.height * samples * (1 if info.layout.bits == 8 else 2) * _SHARE)
 
 
-def _write(frames: Iterator[Frame], targets: list[Path], work: Path) -> Iterator[Path]:
-    for frame, target in zip(frames, targets, strict=False):
-        planes, model = picture_of(frame)
-        part = work / target.name
-        part.write_bytes(encode_still(planes, model, StillExtras(), target.suffix.lower()))
-        yield part
+def _name(work: Work, segments: int, targets: list[Path]) -> None:
+    """Write the pictures of all segments, and give them their names when all are on the disk."""
+    parts: list[Path] = []
+    try:
+        for number in range(segments):
+            for picture in read_segment(work.segment_path(number)):
+                parts.append(work.path / f"picture{len(parts):08d}.part")
+                parts[-1].write_bytes(picture.data)
+                sync(parts[-1])
+        work.save_naming(done=False)
+        for part, target in zip(parts, targets, strict=True):
+            part.replace(target)
+    except BaseException:
+        for part in parts:
+            part.unlink(missing_ok=True)  # the segments stay
+        raise
+    sync(targets[0].parent)
+    work.save_naming(done=True)

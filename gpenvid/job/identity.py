@@ -11,7 +11,6 @@ import torch
 
 from gpenvid import __version__
 from gpenvid.errors import InputError
-from gpenvid.media.encoders import EncoderSettings
 from gpenvid.restore.cards import find_card
 from gpenvid.restore.restorer import Restorer
 from gpenvid.restore.weights import file_sha256, locate
@@ -44,11 +43,12 @@ def fingerprint(source: Path) -> str:
     return f"{facts.st_size} bytes, {facts.st_mtime_ns} ns, {digest.hexdigest()}"
 
 
-def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Restorer, encoder: EncoderSettings) -> Key:
+def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Restorer, encoder: str) -> Key:
     """Everything a segment's bytes depend on, by the names users know.
 
     Args:
         detector: the detector that was opened, by name.
+        encoder: everything that frames are encoded with.
     """
     key = {
         "the source": fingerprint(source),
@@ -56,7 +56,7 @@ def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Re
         "--detector": detector,
         "--tracks": _file_sha256(settings.tracks) if settings.tracks else "",
         "the device": f"{restorer.device.type} {restorer.dtype}",
-        "the encoder's settings": repr(encoder),
+        "the encoder's settings": encoder,
         "the installed gpenvid, PyTorch or PyAV": f"{__version__} {torch.__version__} {av.__version__}",
     }
     for field in fields(settings):

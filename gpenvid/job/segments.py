@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from gpenvid.errors import GpenvidError, InputError
 from gpenvid.faces.tracks import Tracks
@@ -13,9 +17,11 @@ from gpenvid.job.progress import Progress
 from gpenvid.job.render import FrameJob, Renderer
 from gpenvid.job.report import Report
 from gpenvid.job.work import SegmentRecord, Work
-from gpenvid.media.encoders import EncoderSettings, encode_frames
 from gpenvid.media.frame import Frame
 from gpenvid.media.segments import write_segment
+
+Encode = Callable[[Iterator[Frame]], "Iterator[Packet[VideoStream]]"]
+"""Encodes a segment's frames by themselves; the first packet is of the first frame."""
 
 OpenRenderer = Callable[[Report], Renderer]
 """Makes a renderer that counts into the given report."""
@@ -25,11 +31,13 @@ class FrameFeed:
     """Hands out runs of consecutive frames of one pass over a file, runs that overlap by a few frames included.
 
     Args:
+        source: their file, for messages.
         frames: all frames, from index 0.
         reach: most frames that a run goes back behind the end of the one before it, or ahead of its own end.
     """
 
-    def __init__(self, frames: Iterable[Frame], reach: int) -> None:
+    def __init__(self, source: Path, frames: Iterable[Frame], reach: int) -> None:
+        self._source = source
         self._frames = enumerate(frames)
         self._reach = reach
         self._held: dict[int, Frame] = {}
@@ -56,7 +64,7 @@ class FrameFeed:
         for index, frame in self._frames:
             if index == wanted:
                 return frame
-        raise InputError("the source ends earlier than when it was analysed", "leave it alone while it is restored; run again")
+        raise InputError(f"{self._source}: ends earlier than when it was analysed", "leave it alone while it is restored; run again")
 
 
 def _untouched(frame: Frame) -> Frame:
@@ -84,10 +92,11 @@ _Flow = Iterator[FrameJob | _End]
 
 
 def render_segments(
+    source: Path,
     frames: Iterable[Frame],
     tracks: Tracks,
     open_renderer: OpenRenderer,
-    encoder: EncoderSettings,
+    encode: Encode,
     work: Work,
     report: Report,
     progress: Progress,
@@ -121,12 +130,12 @@ def render_segments(
     try:
         with pipeline:
             decoded = pipeline.run("decode", frames, frame_bytes)
-            restored = pipeline.run("restore", _restore(decoded, tracks, parts, pipeline.check), _weight)
+            restored = pipeline.run("restore", _restore(source, decoded, tracks, parts, pipeline.check), _weight)
             blended = pipeline.run("blend", _blend(restored, parts), _weight)
             for number, (begin, end) in enumerate(segments):
                 record = finished.get(number)
                 if record is None:
-                    record = _encode(by_number[number], blended, encoder, work)
+                    record = _encode(by_number[number], blended, encode, work)
                 else:
                     progress.advance(end - begin, record.faces)
                 report.frames += end - begin
@@ -141,8 +150,8 @@ def _weight(item: FrameJob | _End) -> int:
     return item.nbytes if isinstance(item, FrameJob) else 0
 
 
-def _restore(frames: Iterable[Frame], tracks: Tracks, parts: list[_Part], check: Callable[[], None]) -> _Flow:
-    feed = FrameFeed(frames, max((part.renderer.reach for part in parts), default=0))
+def _restore(source: Path, frames: Iterable[Frame], tracks: Tracks, parts: list[_Part], check: Callable[[], None]) -> _Flow:
+    feed = FrameFeed(source, frames, max((part.renderer.reach for part in parts), default=0))
     for part in parts:
         shot = next(s for s in tracks.shots if s.start <= part.begin < s.end)
         reach = part.renderer.reach
@@ -164,10 +173,10 @@ def _blend(restored: _Flow, parts: list[_Part]) -> _Flow:
         yield _End()
 
 
-def _encode(part: _Part, blended: _Flow, encoder: EncoderSettings, work: Work) -> SegmentRecord:
+def _encode(part: _Part, blended: _Flow, encode: Encode, work: Work) -> SegmentRecord:
     try:
         done = (part.renderer.count(job) for job in _until_end(blended))
-        digest = write_segment(work.segment_path(part.number), encode_frames(encoder, done))
+        digest = write_segment(work.segment_path(part.number), encode(done))
     except (GpenvidError, OSError):
         raise
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gpenvid import __version__
@@ -26,7 +27,7 @@ from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import TimeRange, assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container, container_for_output, container_for_source
-from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, estimated_bytes
+from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
 from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
@@ -35,7 +36,7 @@ from gpenvid.media.streams import StreamPlan, plan_streams
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
-_ROOM = "make room, then run the same command again: it continues; or choose another -o"
+ROOM = "make room, then run the same command again: it continues; or choose another -o"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     warnings += lost + streams.dropped
     if info.layout.alpha and not layout_of(encoder.pixel_format).alpha:
         warnings.append(f"the alpha of {item.path.name} is lost (--codec ffv1 and a .mkv output keep it)")
+    if info.display_matrix and container.muxer == "mpegts":
+        warnings.append(f"{container.suffix} cannot hold that {item.path.name} is turned or mirrored (a .mkv or .mp4 output keeps it)")
     if info.field_order != "progressive" and not settings.deinterlace:
         warnings.append(f"{item.path.name} is interlaced; faces are restored as they are stored (--deinterlace makes it progressive)")
     if settings.strict and warnings:
@@ -120,13 +123,13 @@ def restore_video(
     report = Report(str(item.path), str(plan.output), notes=list(plan.streams.notes), warnings=list(plan.warnings))
     for told in (*plan.streams.notes, *plan.warnings):
         progress.note(told)
-    key = job_key(item.path, settings, detector.name if detector else "", restorer, plan.encoder)
+    key = job_key(item.path, settings, detector.name if detector else "", restorer, repr(plan.encoder))
     try:
         with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
             check_space(plan.output.parent, plan.space - work.size(), progress.note)
             keep = chosen_range(plan.reader, settings)
             with report.timed("analyse"):
-                tracks = _tracks(item, plan.reader, keep, settings, detector, work, report, progress)
+                tracks = kept_tracks(item, plan.reader, keep, settings, detector, work, report, progress)
 
             embedder = open_embedder(settings)
 
@@ -136,19 +139,19 @@ def restore_video(
             with report.timed("render"):
                 progress.stage("render", tracks.frames)
                 frames = frames_in(plan.reader.frames(), keep)
-                render_segments(frames, tracks, open_renderer, plan.encoder, work, report, progress)
+                render_segments(item.path, frames, tracks, open_renderer, partial(encode_frames, plan.encoder), work, report, progress)
             if fingerprint(item.path) != key["the source"]:
                 raise InputError(f"{item.path}: has changed while it was restored", "leave it alone; the same command starts over")
             with report.timed("assemble"):
                 progress.stage("assemble", 0)
                 tags = {"restored_by": f"gpenvid {__version__}, {restorer.card.name}"} if settings.tag else {}
-                written = _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)))
+                written = _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)), overwrite=settings.overwrite)
                 if written.moved:
                     report.warnings.append(
                         f"{written.moved} packets beside the picture had times that were missing or fell back, and were moved"
                     )
     except OSError as error:
-        raise InputError(f"{plan.output}: cannot be written ({error.strerror})", _ROOM) from error
+        raise InputError(f"{plan.output}: cannot be written ({error.strerror})", ROOM) from error
     if settings.stability:
         with report.timed("measure"):
             progress.stage("measure", 0)
@@ -157,7 +160,9 @@ def restore_video(
     return report
 
 
-def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int) -> Written:
+def _assemble(
+    item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int, *, overwrite: bool
+) -> Written:
     """Put the result together, check it, and give it its name. Returns what went into it."""
     result = work.path / f"result{plan.container.suffix}"
     try:
@@ -174,6 +179,8 @@ def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str
         )
         sync(result)
         check_result(result, written)
+        # Hours have passed since it was looked at.
+        check_output(item, plan.output, overwrite=overwrite)
         work.save_result(result)
         result.replace(plan.output)
     except BaseException:
@@ -184,7 +191,7 @@ def _assemble(item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str
     return written
 
 
-def _tracks(
+def kept_tracks(
     item: Input,
     reader: VideoReader,
     keep: TimeRange,

@@ -11,7 +11,7 @@ from pathlib import Path
 from gpenvid.errors import InputError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.identity import Key, changes
-from gpenvid.job.journal import Journal
+from gpenvid.job.journal import Journal, decode_records
 from gpenvid.job.lock import FileLock
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.media.segments import is_complete, sync
@@ -103,6 +103,10 @@ class Work:
         facts = result.stat()
         self._journal.append({"result": [facts.st_size, facts.st_mtime_ns]})
 
+    def save_naming(self, *, done: bool) -> None:
+        """Record that the pictures of a result are complete and get their names now, one after the other; or that all have them."""
+        self._journal.append({"naming": not done})
+
     def size(self) -> int:
         """Bytes of finished segments."""
         return sum(p.stat().st_size for p in self.path.glob("*.seg"))
@@ -172,6 +176,22 @@ def clean_up_after_success(output: Path) -> None:
         raise InputError(f"{path}: cannot be read or removed ({error.strerror})", "remove it, or choose another -o") from error
     if done:
         _remove_if_empty(path)
+
+
+def is_half_named(output: Path) -> bool:
+    """Whether an earlier run was stopped while its pictures got their names: those that have one are its own.
+
+    Raises:
+        InputError: the journal cannot be read.
+    """
+    journal = work_folder(output) / "journal.jsonl"
+    try:
+        records = decode_records(journal.read_bytes())[0]
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise InputError(f"{journal}: cannot be read ({error.strerror})", "remove it, or choose another -o") from error
+    return next((bool(record["naming"]) for record in reversed(records) if "naming" in record), False)
 
 
 def _begin(path: Path, journal: Journal, key: Key, *, restart: bool, note: Callable[[str], None]) -> None:

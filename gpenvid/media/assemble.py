@@ -19,14 +19,15 @@ from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
-from gpenvid.media.check import Written
+from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.matroska import ROOM, state_pixel_shape
-from gpenvid.media.probe import VideoInfo, open_input
+from gpenvid.media.probe import VideoInfo, open_input, packets_of
 from gpenvid.media.segments import EncodedPacket, read_segment
 from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, is_empty_text
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
+from gpenvid.media.transport import Service, service_of
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -98,6 +99,7 @@ def assemble(
         ):
             video = _add_video(output, file, info, settings)
             others = _add_others(output, file, plan)
+            written.kinds = kinds_of(output)
             written.covers = _add_covers(output, source, plan)
             _copy_tags(output, file, tags, plan)
             title = video.metadata.get("title", "")
@@ -217,6 +219,14 @@ def _copy_tags(output: OutputContainer, file: InputContainer, tags: dict[str, st
     output.metadata.update(tags)
     if plan.itunes and tags:
         output.metadata["encoding_tool"] = "; ".join(tags.values())  # iTunes has no tag of our own
+    if output.format.name == "mpegts":
+        service = service_of(Path(file.name)) if file.format.name == "mpegts" else Service()
+        if service.name:
+            output.metadata["service_name"] = service.name
+        # Transport streams have only these two, and no tag of our own either.
+        provider = "; ".join(part for part in (service.provider, *tags.values()) if part)
+        if provider:
+            output.metadata["service_provider"] = provider
 
 
 def _delay(packets: list[Packet[Any]], file: InputContainer, container: Container) -> Fraction:
@@ -281,7 +291,7 @@ def _other_packets(
     lines = {index: _Line(FollowingTimeline(offsets), strict=strict) for index in others}
     shift = keep.start or Fraction(0)
     last = Fraction(-(10**9))
-    packets = file.demux([file.streams[i] for i in others])
+    packets = packets_of(file, [file.streams[i] for i in others])
     while True:
         try:
             packet = next(packets, None)
@@ -291,6 +301,7 @@ def _other_packets(
             return
         if packet.size == 0:
             continue
+        packet = _without_header(packet)
         if packet.stream.disposition & Disposition.attached_pic:
             packet.pts = packet.dts = 0
             packet.stream = others[packet.stream_index]
@@ -313,6 +324,22 @@ def _other_packets(
         # A heap merge needs rising keys; files are interleaved only roughly.
         last = max(last, moment - shift)
         yield last, packet
+
+
+def _without_header(packet: Packet[Any]) -> Packet[Any]:
+    """The packet without a codec header of its own; what each stream begins with stands in the container's header.
+
+    FFmpeg's Matroska muxer writes such a header over the one at the beginning, and behind it where it is longer.
+    """
+    if not packet.has_sidedata("new_extradata"):
+        return packet
+    plain: Packet[Any] = Packet(bytes(packet))
+    plain.stream, plain.time_base = packet.stream, packet.time_base
+    plain.pts, plain.dts, plain.duration, plain.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
+    for beside in packet.iter_sidedata():
+        if beside.data_type != "new_extradata":
+            plain.set_sidedata(beside)
+    return plain
 
 
 class _Line:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from gpenvid.errors import UsageError
+from gpenvid.media.audit_pictures import are_pictures, audit_pictures
 from gpenvid.media.audit_pixels import compare_pixels
 from gpenvid.media.audit_streams import compare_streams
 from gpenvid.media.color import UNSPECIFIED
+from gpenvid.media.deinterlace import FieldOrder
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
-from gpenvid.media.stills import is_still
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,17 @@ class _VideoFacts:
     times: list[Fraction]
     faults: list[str]
     captioned: int
+    fields: Counter[FieldOrder]
 
 
 def _video_facts(path: Path) -> _VideoFacts:
     reader = VideoReader(path)
-    times, captioned = [], 0
+    times, captioned, fields = [], 0, Counter[FieldOrder]()
     for frame in reader.frames():
         times.append(frame.pts * frame.time_base)
         captioned += frame.has_captions
-    return _VideoFacts(reader.info, times, reader.faults.sentences(path), captioned)
+        fields[frame.fields] += 1
+    return _VideoFacts(reader.info, times, reader.faults.sentences(path, fields=False), captioned, fields)
 
 
 def audit(source: Path, output: Path, *, pixels: bool = False) -> Audit:
@@ -41,15 +44,16 @@ def audit(source: Path, output: Path, *, pixels: bool = False) -> Audit:
 
     Raises:
         InputError: if either cannot be read.
-        UsageError: if one is a still picture.
+        UsageError: if one is a picture and the other was not made of it.
     """
-    if is_still(source) or is_still(output):
-        raise UsageError(f"{output}: is a picture", "verify compares videos")
+    if are_pictures(source) or are_pictures(output):
+        return audit_pictures(source, output, pixels=pixels)
     result = Audit(source, output)
     before, after = _video_facts(source), _video_facts(output)
     shift = after.times[0] - before.times[0]
     _compare_times(result, before, after, shift)
     _compare_picture(result, before.info, after.info)
+    _compare_fields(result, before.fields, after.fields)
     if before.captioned and not after.captioned and after.info.codec not in ("h264", "hevc"):
         result.note("closed captions", f"{after.info.codec} does not carry those of the source")
     elif before.captioned:
@@ -99,10 +103,16 @@ def _compare_picture(result: Audit, old: VideoInfo, new: VideoInfo) -> None:
         result.note("HDR10 metadata", "the light levels of the source's master are not carried over by this encoder")
     elif old.mastering:
         result.compare("HDR10 metadata", old.mastering, new.mastering)
-    if new.field_order == "progressive" and old.field_order != "progressive":
-        result.note("field order", f"{old.field_order} became {new.field_order}: deinterlaced, or a codec without such marks")
+
+
+def _compare_fields(result: Audit, old: Counter[FieldOrder], new: Counter[FieldOrder]) -> None:
+    before, after = (", ".join(f"{count} {order}" for order, count in sorted(fields.items())) for fields in (old, new))
+    if set(new) == {"progressive"} and set(old) != {"progressive"}:
+        result.note("fields", f"{before} became {after}: deinterlaced, or a codec without such marks")
+    elif len(old) > 1 and set(new) < set(old):
+        result.note("fields", f"{before} became {after}: the codec marks all pictures alike")
     else:
-        result.compare("field order", old.field_order, new.field_order)
+        result.compare("fields", before, after)
 
 
 def _compare_samples(result: Audit, old: VideoInfo, new: VideoInfo) -> None:

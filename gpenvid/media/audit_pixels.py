@@ -17,34 +17,53 @@ _CLEAR = 30.0
 
 
 def compare_pixels(result: Audit) -> None:
-    """Compare the first planes (luma, or green) frame by frame, and add how much of them stayed.
-
-    Restored faces are few and small blocks; the median over all blocks tells how the rest came through. Nothing fails
-    here, because no file says where its faces are, unless more than half of the picture has been repainted.
-    """
+    """Compare the first planes (luma, or green) of two videos frame by frame, and add how much of them stayed. See `PixelTally`."""
     before, after = VideoReader(result.source), VideoReader(result.output)
     if before.info.layout.bits != after.info.layout.bits or before.info.geometry != after.info.geometry:
         result.note("pixels", "not compared: size or bit depth differ")
         return
-    same, samples = 0, 0
-    blocks: list[NDArray[np.float32]] = []
+    tally = PixelTally(before.info.layout.bits)
     for old, new in zip(before.frames(), after.frames(), strict=False):
-        same += int(np.count_nonzero(old.planes[0] == new.planes[0]))
-        samples += old.planes[0].size
-        blocks.append(_block_errors(old.planes[0], new.planes[0]))
-    errors = np.concatenate(blocks)
-    top = 2**before.info.layout.bits - 1
-    noise = 10 * np.log10(top**2 / np.maximum(errors, 1e-9 * top**2))
-    repainted = float(np.mean(noise < _CLEAR))
-    median = float(np.median(noise))
-    told = "without loss" if median > 89 else f"{median:.1f} dB"
-    result.note(
-        "pixels", f"{100 * same / samples:.1f}% of the samples are identical; median block {told}; {100 * repainted:.1f}% repainted"
-    )
-    if repainted > 0.5:
-        result.compare(
-            "picture outside faces", "most blocks as in the source", f"{100 * repainted:.0f}% of the blocks under {_CLEAR:.0f} dB"
-        )
+        tally.add(old.planes[0], new.planes[0])
+    tally.tell(result)
+
+
+class PixelTally:
+    """How much of many pictures stayed as it was.
+
+    Restored faces are few and small blocks; the median over all blocks tells how the rest came through. Nothing fails
+    here, because no file says where its faces are, unless more than half of the picture has been repainted.
+
+    Args:
+        bits: of a sample.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self._top = 2**bits - 1
+        self._same, self._samples = 0, 0
+        self._blocks: list[NDArray[np.float32]] = []
+
+    def add(self, old: Plane, new: Plane) -> None:
+        """Compare two planes of one shape."""
+        self._same += int(np.count_nonzero(old == new))
+        self._samples += old.size
+        self._blocks.append(_block_errors(old, new))
+
+    def tell(self, result: Audit) -> None:
+        """Add what was found."""
+        if not self._blocks:
+            return
+        errors = np.concatenate(self._blocks)
+        noise = 10 * np.log10(self._top**2 / np.maximum(errors, 1e-9 * self._top**2))
+        repainted = float(np.mean(noise < _CLEAR))
+        median = float(np.median(noise))
+        told = "without loss" if median > 89 else f"{median:.1f} dB"
+        share = f"{100 * self._same / self._samples:.1f}% of the samples are identical"
+        result.note("pixels", f"{share}; median block {told}; {100 * repainted:.1f}% repainted")
+        if repainted > 0.5:
+            result.compare(
+                "picture outside faces", "most blocks as in the source", f"{100 * repainted:.0f}% of the blocks under {_CLEAR:.0f} dB"
+            )
 
 
 def _block_errors(old: Plane, new: Plane) -> NDArray[np.float32]:

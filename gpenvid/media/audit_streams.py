@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import av
 from av.container import InputContainer
@@ -16,9 +17,10 @@ from av.video.stream import VideoStream
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.payload import payload
-from gpenvid.media.probe import VideoInfo, is_attached_picture
-from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, is_empty_text, lost_marks, plan_streams, transport_keeps
+from gpenvid.media.probe import VideoInfo, is_attached_picture, packets_of
+from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_keeps, is_empty_text, lost_marks, plan_streams, track_keeps
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
+from gpenvid.media.transport import service_of
 
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
 
@@ -48,9 +50,10 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
     kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not _is_cover(s)]
     kept = [s for s in kept if not isinstance(s, AttachmentStream)]
     result.compare("copied streams", [_kind(s) for s in wanted], [_kind(s) for s in kept])
+    on_track = partial(track_keeps, container=container)
     main, copy = old.streams[before.stream_index], new.streams[after.stream_index]
     _compare_marks(result, "video", main, copy, container)
-    _compare_tags(result, "video tag", main.metadata, copy.metadata, OWN_STREAM_TAGS, container)
+    _compare_tags(result, "video tag", main.metadata, copy.metadata, OWN_STREAM_TAGS, on_track)
     covers = [_cover_digests(result.source, old), _cover_digests(result.output, new)]
     # After the covers: reading one stream of a file takes the others' packets away.
     if len(wanted) == len(kept):
@@ -60,15 +63,20 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
             name = f"stream {a.index} ({_kind(a)})"
             _compare_packets(result, name, first[a.index], second[b.index], shift, b.time_base or Fraction(1, 1000), len(offsets) - 1)
             _compare_marks(result, name, a, b, container)
-            _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, container)
+            _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, on_track)
     if any(covers) and not any("cover" in sentence for sentence in plan.dropped):
         result.compare("cover pictures", *covers)
     files = [_attachments(old), _attachments(new)]
     if plan.attachments or files[1]:
         result.compare("attachments", *files)
     _compare_chapters(result, old, new, shift, kept=plan.chapters)
+    if old.format.name == new.format.name == "mpegts":
+        before_service, after_service = service_of(result.source), service_of(result.output)
+        result.compare("service", before_service.name, after_service.name)
+        ours = after_service.provider.removeprefix(before_service.provider)  # behind it stands what restored the faces
+        result.compare("service provider", before_service.provider, after_service.provider.removesuffix(ours))
     lost = {k.lower() for k in old.metadata} - ITUNES_TAGS if plan.itunes else set()
-    _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS | lost, container)
+    _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS | lost, partial(file_keeps, container=container))
 
 
 def _is_cover(stream: Stream) -> bool:
@@ -99,7 +107,7 @@ def _packets_by_stream(container: InputContainer, streams: Iterable[Stream], off
     lines = {s.index: FollowingTimeline(offsets) for s in chosen}
     if chosen:
         try:
-            for packet in container.demux(chosen):
+            for packet in packets_of(container, chosen):
                 index, data = packet.stream_index, bytes(packet)
                 if data and not is_empty_text(packet.stream, data):
                     counts[index] += 1
@@ -173,7 +181,7 @@ def _compare_chapters(result: Audit, old: InputContainer, new: InputContainer, s
     result.compare("chapters (ms)", before, after)
 
 
-def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, str], own: set[str], container: Container) -> None:
+def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, str], own: set[str], keeps: Callable[[str], bool]) -> None:
     found = {k.lower(): v for k, v in new.items()}
     found.setdefault("title", found.get("name", ""))  # how FFmpeg reads the title of a track of MP4 and QuickTime
     wanted = {k.lower(): v for k, v in old.items() if k.lower().split("-")[0] not in own}
@@ -182,8 +190,8 @@ def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, 
             continue
         if key in _CONTAINERS_OWN or not value.strip():
             result.note(f"{what} {key}", f"{value[:60]!r} became {found.get(key, '')[:60]!r}: the container writes its own")
-        elif container.muxer == "mpegts" and not transport_keeps(key):
-            result.note(f"{what} {key}", f"{value[:60]!r} is lost: {container.suffix} has no place for it")
+        elif not keeps(key):
+            result.note(f"{what} {key}", f"{value[:60]!r} is lost: the container has no place for it")
         else:
             result.compare(f"{what} {key}", value[:80], found.get(key, "")[:80])
 

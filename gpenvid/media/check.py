@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 
@@ -30,6 +30,7 @@ class Written:
         starts: per stream index, the presentation time in seconds of its first packet.
         covers: cover pictures.
         moved: packets of other streams whose times were missing or fell back, and were moved.
+        kinds: `audio`, `video` or `subtitle` of every stream in the header, cover pictures left out; None where not known.
     """
 
     times: list[Fraction] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Written:
     starts: dict[int, Fraction] = field(default_factory=dict)
     covers: int = 0
     moved: int = 0
+    kinds: list[str] | None = None
 
     def count(self, packet: Packet[av.stream.Stream]) -> None:
         """Count a copied packet, before the muxer takes it."""
@@ -68,7 +70,9 @@ def check_result(path: Path, written: Written) -> None:
 
 def _check(file: InputContainer, written: Written) -> None:
     video = file.streams.video[0]
-    found = Written()
+    found = Written(kinds=kinds_of(file))
+    if written.kinds is not None and found.kinds != written.kinds:
+        raise ValueError(f"its streams are {found.kinds} instead of {written.kinds}")
     for packet in file.demux():
         if not packet.size or is_empty_text(packet.stream, bytes(packet)):
             continue
@@ -93,6 +97,12 @@ def _check(file: InputContainer, written: Written) -> None:
         limit = tick + _TICKS * (file.streams[index].time_base or Fraction(1, 1000))
         if abs(found.starts[index] - start - shift) > limit:
             raise ValueError(f"stream {index} has moved by {float(found.starts[index] - start - shift) * 1e3:.1f} ms against the picture")
+
+
+def kinds_of(container: Container) -> list[str]:
+    """The kinds of the streams of a file that is read or begun, for `Written.kinds`."""
+    counted = [s for s in container.streams if s.type in ("audio", "video", "subtitle") and not s.disposition & Disposition.attached_pic]
+    return sorted(s.type for s in counted)
 
 
 def _shift(found: Iterable[Fraction], written: Iterable[Fraction]) -> Fraction:

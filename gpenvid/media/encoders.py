@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.color import FULL, LIMITED, ColorSpec
 from gpenvid.media.containers import CONTAINERS, Container, needs_global_header, supported_codecs
-from gpenvid.media.deinterlace import FieldMarker
+from gpenvid.media.deinterlace import FieldMarker, FieldOrder
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
@@ -158,8 +158,12 @@ def choose_encoder(
     if encoder in _LIMITED_ONLY and color.is_full_range and info.layout.model != "rgb":
         color = replace(color, range=LIMITED)
         warnings.append(f"{encoder} has no full range; the samples are squeezed into the limited one (--codec ffv1 keeps them)")
-    if encoder == "dnxhd" and info.layout.model == "yuv" and color.resolved_matrix(info.geometry.height) not in (1, 9):
-        warnings.append("dnxhd always states BT.709 and the source is BT.601: players will show other colours (--codec prores keeps them)")
+    matrix = color.resolved_matrix(info.geometry.height)
+    if encoder == "dnxhd" and info.layout.model == "yuv" and matrix != 1:
+        stated = "BT.2020" if matrix in (9, 10) else "BT.601"
+        warnings.append(
+            f"dnxhd always states BT.709 and the source is {stated}: players will show other colours (--codec prores keeps them)"
+        )
     if _halves_a_sample(info) and encoder in _EVEN_SIZES:
         pixel_format = pixel_format.replace("420", "444").replace("422", "444")
         warnings.append(f"{encoder} needs even sizes; chroma is stored at full size, as {pixel_format} (--codec ffv1 or vp9 keeps it)")
@@ -330,19 +334,27 @@ def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterato
         InputError: if it fails on a frame.
     """
     context = settings.open()
-    fields = FieldMarker(settings.pixel_format, settings.width, settings.height, settings.bottom_first) if settings.interlaced else None
+    marker = FieldMarker()
     try:
         for frame in frames:
             picture = frame.to_av()
             same = picture.format.name == settings.pixel_format or picture.format.name.startswith("yuvj")
             if not same or frame.color.is_full_range != settings.color.is_full_range:
                 picture = _converted(picture, settings, frame)
-            if fields is not None:
-                picture = fields.mark(picture)
+            fields = _fields_for(settings, frame)
+            if settings.encoder in _INTERLACED_ENCODERS and (fields != "progressive" or picture.interlaced_frame):
+                picture = marker.mark(picture, fields)
             yield from context.encode(picture)
         yield from context.encode(None)
     except av.error.FFmpegError as error:
         raise InputError(f"encoder {settings.encoder} failed ({error.strerror})", "try another --codec") from error
+
+
+def _fields_for(settings: EncoderSettings, frame: Frame) -> FieldOrder:
+    if frame.fields == "progressive" and settings.interlaced and settings.encoder != "ffv1":
+        # Only FFV1 marks pictures one by one; the others would see the fields change their order.
+        return "bottom first" if settings.bottom_first else "top first"
+    return frame.fields
 
 
 def _converted(picture: av.VideoFrame, settings: EncoderSettings, frame: Frame) -> av.VideoFrame:

@@ -13,6 +13,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
 from gpenvid.media.color import FULL, ColorSpec
+from gpenvid.media.deinterlace import FieldOrder
 from gpenvid.media.layout import PixelLayout
 from gpenvid.media.orientation import DisplayGeometry
 from gpenvid.media.planes import planes_to_rgb
@@ -33,6 +34,7 @@ class Frame:
         layout: how samples lie in the planes.
         color: colour properties.
         geometry: stored size, pixel shape, orientation.
+        fields: whether two fields lie in the picture, and which comes first.
     """
 
     index: int
@@ -42,6 +44,7 @@ class Frame:
     layout: PixelLayout
     color: ColorSpec
     geometry: DisplayGeometry
+    fields: FieldOrder = "progressive"
     _av: av.VideoFrame | None = field(default=None, repr=False)
     _planes: list[Plane] | None = field(default=None, repr=False)
     _writable: bool = False

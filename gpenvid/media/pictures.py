@@ -1,16 +1,20 @@
-"""A video's frame as the planes of a picture file."""
+"""A video's frame as a picture file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from gpenvid.media.color import UNSPECIFIED
 from gpenvid.media.frame import Frame, Plane
 from gpenvid.media.planes import planes_to_rgb
+from gpenvid.media.stills import StillExtras, encode_still
 
 
 def picture_of(frame: Frame) -> tuple[list[Plane], str]:
@@ -32,6 +36,19 @@ def picture_of(frame: Frame) -> tuple[list[Plane], str]:
         planes.append(_widened(frame.planes[-1], layout.bits))
     model = "gray" if len(planes) == 1 else "rgb"
     return [frame.geometry.orientation.apply(p) for p in planes], model
+
+
+def encode_pictures(frames: Iterable[Frame], suffix: str) -> Iterator[Packet[VideoStream]]:
+    """Each frame as a packet that holds a picture file of the kind `suffix` says.
+
+    Raises:
+        UsageError: if that kind of file cannot hold such samples.
+    """
+    for frame in frames:
+        planes, model = picture_of(frame)
+        packet: Packet[Any] = Packet(encode_still(planes, model, StillExtras(), suffix))
+        packet.pts, packet.is_keyframe = frame.pts, True
+        yield packet
 
 
 def _widened(plane: Plane, bits: int) -> NDArray[Any]:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
-from av.filter import Graph
+from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
 from gpenvid.media.color import FULL, UNSPECIFIED, ColorSpec
+from gpenvid.media.deinterlace import FieldOrder, FieldReader
 from gpenvid.media.hdr import Mastering, mastering_of
 from gpenvid.media.layout import PixelLayout, layout_of
 from gpenvid.media.orientation import DisplayGeometry, Orientation, unpack_display_matrix
 
 OPEN_TIMEOUT = 60.0  # seconds a demuxer may take to open or to give a packet: damaged files must not hang a batch
-
-FieldOrder = Literal["progressive", "top first", "bottom first"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,22 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).splitlines()[0][:120]
 
 
+def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
+    """The packets of some streams in the file's order, then an empty one for each.
+
+    Raises:
+        av.error.FFmpegError, OSError: where the file is damaged or cut.
+    """
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError):
+            # At the end PyAV looks up every stream, and fails on those that came up on the way.
+            return
+        yield packet
+
+
 def is_attached_picture(stream: VideoStream) -> bool:
     """Whether a video stream is cover art or a thumbnail."""
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
@@ -135,23 +151,14 @@ def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     return context
 
 
-def _field_order(picture: VideoFrame) -> FieldOrder:
-    """The field order of a frame. Decoders do not all say it of their stream, and PyAV not of a frame; a filter can ask."""
-    if not picture.interlaced_frame:
-        return "progressive"
-    graph = Graph()
-    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000))
-    chosen = graph.add("select", "eq(interlace_type,BOTTOMFIRST)")
-    sink = graph.add("buffersink")
-    source.link_to(chosen)
-    chosen.link_to(sink)
-    graph.configure()
-    graph.push(picture)
+def _tagged_duration(stream: VideoStream) -> float:
+    """Seconds by the tag that Matroska's muxers write for every stream, as 00:01:02.5; 0 where there is none."""
+    told = next((value for key, value in stream.metadata.items() if key.upper().split("-")[0] == "DURATION"), "")
     try:
-        graph.pull()
-    except (av.error.BlockingIOError, av.error.EOFError):
-        return "top first"
-    return "bottom first"
+        hours, minutes, seconds = map(float, told.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
@@ -182,7 +189,9 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
     )
     color = ColorSpec(int(first.colorspace), primaries, transfer, FULL if full else int(first.color_range))
     time_base = stream.time_base or Fraction(1, 1000)
-    duration = float(stream.duration * time_base) if stream.duration else (container.duration or 0) / av.time_base
+    duration = (
+        float(stream.duration * time_base) if stream.duration else _tagged_duration(stream) or (container.duration or 0) / av.time_base
+    )
     rate = stream.average_rate or stream.guessed_rate
     if rate and rate * time_base >= 1:
         rate = stream.guessed_rate or rate  # some demuxers (DV) count ticks for frames
@@ -200,7 +209,7 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         frame_count=stream.frames or round(duration * rate if rate else 0),
         duration=duration,
         display_matrix=matrix,
-        field_order=_field_order(first),
+        field_order=FieldReader().order(first),
         mastering=mastering_of(side_data),
         embedded=frozenset(entry.type.name for entry in side_data),
     )

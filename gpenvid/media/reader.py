@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import av
 from av.video.frame import VideoFrame
 
 from gpenvid.errors import InputError
-from gpenvid.media.deinterlace import Deinterlacer
+from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
-from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input
+from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input, packets_of
 from gpenvid.media.timeline import LeadingTimeline, may_jump
+
+_MOST_UNTIMED = 32  # pictures without a time that may come before the first that has one; more are a stream without any
 
 
 @dataclass
@@ -25,32 +29,54 @@ class ReadFaults:
     Attributes:
         undecodable: packets the decoder refused.
         corrupt: frames the decoder marked as damaged; kept as they are.
-        guessed_times: frames whose pts was missing, repeated or went backwards; shown one tick or one frame later.
+        guessed_times: frames whose pts was missing, repeated or went backwards; shown a millisecond or one frame later.
         resized: frames whose size differs from the first one's; scaled to it.
+        interlaced: frames that are interlaced where the first one is not.
+        progressive: frames that are not where the first one is.
+        reformatted: frames whose pixel format differs from the first one's; converted to it.
         truncated: the file ended in an error instead of its end.
         missing: packets that the container's index promises and the file does not hold.
+        short: seconds by which the pictures end before the length that the file states, where that is more than a second.
         jumps: times the file's clock starts over; the parts were joined.
         packets: video packets read, for comparison.
+        broken: those among them that the container gives as damaged.
     """
 
     undecodable: int = 0
     corrupt: int = 0
     guessed_times: int = 0
     resized: int = 0
+    interlaced: int = 0
+    progressive: int = 0
+    reformatted: int = 0
     truncated: bool = False
     missing: int = 0
+    short: float = 0.0
     jumps: int = 0
     packets: int = 0
+    broken: int = 0
 
-    def sentences(self, path: Path) -> list[str]:
-        """The faults as warnings for a person."""
+    def sentences(self, path: Path, *, fields: bool = True) -> list[str]:
+        """The faults as warnings for a person.
+
+        Args:
+            fields: also say where interlaced and progressive frames are mixed, which is no damage.
+        """
+        keep = "--deinterlace makes all progressive, --codec ffv1 keeps their marks"
         found = [
             (self.undecodable, f"{path}: {self.undecodable} damaged video packets gave no picture"),
             (self.corrupt, f"{path}: {self.corrupt} pictures are damaged and were kept as decoded"),
             (self.guessed_times, f"{path}: {self.guessed_times} frames had no usable timestamp and were given the next one"),
             (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
+            (self.reformatted, f"{path}: {self.reformatted} frames change pixel format mid-stream and were converted to the first frame's"),
+            (fields and self.interlaced, f"{path}: {self.interlaced} frames are interlaced, and the first one is not ({keep})"),
+            (fields and self.progressive, f"{path}: {self.progressive} frames are progressive, and the first one is not ({keep})"),
             (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
             (self.jumps, f"{path}: the clock starts over {self.jumps} times; the parts were joined"),
+            (
+                self.short,
+                f"{path}: its pictures end {self.short:.1f} s before the file's stated length: cut, damaged, or its sound goes on",
+            ),
             (self.missing, f"{path}: the file lacks {self.missing} frames that its index lists; it is cut off or damaged"),
         ]
         return [text for count, text in found if count]
@@ -83,28 +109,54 @@ class VideoReader:
     def frames(self) -> Iterator[Frame]:
         """All frames in presentation order. Starts over, with fresh fault counts, at each call."""
         self.faults = ReadFaults()
-        info = self.info
+        info, fields_of = self.info, FieldReader()
+        first = 0
         last: int | None = None
         step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
+        # Two times nearer to each other than a millisecond would become one in Matroska.
+        least = ceil(Fraction(1, 1000) / info.time_base)
         with open_input(self.path) as container:
             stream = main_video_stream(container, self.path)
             decoded = self._decode(container, stream, self.faults)
             if self.deinterlace:
-                decoded = Deinterlacer(stream).apply(decoded)
-            for index, picture in enumerate(decoded):
+                decoded = Deinterlacer().apply(decoded)
+            for index, picture in enumerate(self._begun(decoded, step)):
                 pts = picture.pts
                 if pts is not None and picture.time_base not in (None, info.time_base):
                     pts = round(pts * picture.time_base / info.time_base)
                 if pts is None or (last is not None and pts <= last):
                     self.faults.guessed_times += 1
-                    pts = 0 if last is None else last + (max(step, 1) if pts is None else 1)
-                last = pts
+                    pts = 0 if last is None else last + (max(step, least) if pts is None else least)
+                first, last = (pts if last is None else first), pts
                 self.faults.corrupt += picture.is_corrupt
-                yield self._frame(index, pts, picture)
+                frame = self._frame(index, pts, picture, fields_of)
+                if not self.deinterlace:
+                    self.faults.interlaced += frame.fields != "progressive" == info.field_order
+                    self.faults.progressive += frame.fields == "progressive" != info.field_order
+                yield frame
+            # Decoders drop some damaged packets without a word.
+            self.faults.undecodable += max(0, self.faults.broken - self.faults.corrupt - self.faults.undecodable)
             # Packets, because edit lists hide frames on purpose; and a little tolerance, because some indices count wrongly.
             promised, found = stream.frames, self.faults.packets
             if promised - found > max(2, promised // 50):
                 self.faults.missing = promised - found
+            elif last is not None and not (promised or self.faults.truncated):
+                missing = info.duration - max(last, last - first) * float(info.time_base)
+                self.faults.short = missing if missing > max(1, info.duration / 50) else 0
+
+    def _begun(self, decoded: Iterator[VideoFrame], step: int) -> Iterator[VideoFrame]:
+        """The same pictures; the first ones, where they have no times, count back from the first that has one."""
+        waiting: list[VideoFrame] = []
+        for picture in decoded:
+            waiting.append(picture)
+            if picture.pts is not None:
+                for before, untimed in enumerate(reversed(waiting[:-1]), start=1):
+                    untimed.pts, untimed.time_base = picture.pts - before * step, picture.time_base
+                    self.faults.guessed_times += 1
+            if picture.pts is not None or len(waiting) == _MOST_UNTIMED:
+                break
+        yield from waiting
+        yield from decoded
 
     def frames_from(self, pts: int) -> Iterator[Frame]:
         """Frames from where the demuxer can begin at or before a time, in units of `info.time_base`; empty where it cannot seek.
@@ -120,30 +172,37 @@ class VideoReader:
                 return
             decoded = self._decode(container, stream, ReadFaults())
             if self.deinterlace:
-                decoded = Deinterlacer(stream).apply(decoded)
+                decoded = Deinterlacer().apply(decoded)
+            fields_of = FieldReader()
             for picture in decoded:
                 if picture.pts is not None:
                     base = picture.time_base or self.info.time_base
-                    yield self._frame(-1, round(picture.pts * base / self.info.time_base), picture)
+                    yield self._frame(-1, round(picture.pts * base / self.info.time_base), picture, fields_of)
 
-    def _frame(self, index: int, pts: int, picture: VideoFrame) -> Frame:
+    def _frame(self, index: int, pts: int, picture: VideoFrame, fields_of: FieldReader) -> Frame:
         info = self.info
+        fields = fields_of.order(picture)  # conversions lose it
+        name = picture.format.name
         if (picture.width, picture.height) != (info.geometry.width, info.geometry.height):
             self.faults.resized += 1
             picture = picture.reformat(info.geometry.width, info.geometry.height, info.layout.name)
+        elif planar_twin(name) != info.layout.name:
+            self.faults.reformatted += 1
+            picture = picture.reformat(format=info.layout.name)
         # yuvj formats already lie as their twins do; converting them would copy, or worse, squeeze the range.
-        elif picture.format.name != info.layout.name and not picture.format.name.startswith("yuvj"):
-            picture = picture.reformat(
-                format=planar_twin(picture.format.name) if info.pixel_format == picture.format.name else info.layout.name
-            )
+        elif name != info.layout.name and not name.startswith("yuvj"):
+            picture = picture.reformat(format=info.layout.name)
         duration = round((picture.duration or 0) * (picture.time_base or info.time_base) / info.time_base)
-        return Frame(index, pts, info.time_base, duration, info.layout, info.color, info.geometry, _av=picture)
+        return Frame(index, pts, info.time_base, duration, info.layout, info.color, info.geometry, fields, _av=picture)
 
     @staticmethod
     def _decode(container: av.container.InputContainer, stream: av.VideoStream, faults: ReadFaults) -> Iterator[VideoFrame]:
-        packets = container.demux(stream)
+        packets = packets_of(container, [stream])
         decoder = alpha_decoder(stream) or stream
         timeline = LeadingTimeline() if may_jump(container) else None
+        # AVI states no presentation times, and those that FFmpeg makes up for it do not rise where pictures are reordered.
+        by_decoding = container.format.name == "avi"
+        last: int | None = None
         while True:
             try:
                 packet = next(packets, None)
@@ -153,11 +212,16 @@ class VideoReader:
                 packet = None
             if packet is not None and packet.size:
                 faults.packets += 1
+                faults.broken += packet.is_corrupt
                 if timeline is not None:
                     timeline.mend(packet)
                     faults.jumps = len(timeline.offsets) - 1
             try:
-                yield from decoder.decode(packet)
+                for picture in decoder.decode(packet):
+                    if by_decoding:
+                        following = picture.pts if last is None else last + 1  # its tick is a frame
+                        picture.pts = last = following if picture.dts is None else picture.dts
+                    yield picture
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:

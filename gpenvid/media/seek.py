@@ -95,7 +95,9 @@ class FrameSeeker:
         # Read from the beginning the picture is right by definition.
         yield from (found := _Last(self._taken(self._reader.frames(), wanted)))
         if found.index != wanted:
-            raise InputError("the source ends earlier than when it was opened", "leave it alone while it is looked at; open it again")
+            raise InputError(
+                f"{self._reader.path}: ends earlier than when it was opened", "leave it alone while it is looked at; open it again"
+            )
 
     def _sought(self, begin: int) -> Iterator[Frame]:
         for frame in self._reader.frames_from(self._index.pts(begin)):

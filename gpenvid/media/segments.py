@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -21,6 +22,7 @@ from gpenvid.errors import GpenvidError
 _MAGIC = b"gpenvid segment 1\n"
 _RECORD = struct.Struct("<qqBI")
 _DIGEST = hashlib.sha256().digest_size
+_CHUNK = 1 << 20
 
 
 class DamagedSegmentError(GpenvidError):
@@ -94,23 +96,33 @@ def is_complete(path: Path, digest: str) -> bool:
     """Whether a segment file is there, whole, and the one that has this checksum."""
     if not path.is_file():
         return False
-    content = path.read_bytes()
-    return content[-_DIGEST:].hex() == digest and hashlib.sha256(memoryview(content)[:-_DIGEST]).hexdigest() == digest
+    with path.open("rb") as file:
+        return _checksums(file) == (bytes.fromhex(digest),) * 2
 
 
 def read_segment(path: Path) -> Iterator[EncodedPacket]:
-    """Read the packets of a segment in decoding order.
+    """Read the packets of a segment in decoding order, holding one at a time: a segment of large pictures takes gigabytes.
 
     Raises:
         DamagedSegmentError: if the file is cut, or was changed; before the first packet is handed out.
     """
-    content = path.read_bytes()
-    body, digest = memoryview(content)[:-_DIGEST], content[-_DIGEST:]
-    if not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
-        raise DamagedSegmentError(f"{path}: segment is damaged", "run the same command again")
-    position = len(_MAGIC)
-    while position < len(body):
-        pts, duration, keyframe, length = _RECORD.unpack_from(body, position)
-        position += _RECORD.size
-        yield EncodedPacket(pts, duration, bool(keyframe), bytes(body[position : position + length]))
-        position += length
+    with path.open("rb") as file:
+        stated, found = _checksums(file)
+        file.seek(0)
+        if stated != found or file.read(len(_MAGIC)) != _MAGIC:
+            raise DamagedSegmentError(f"{path}: segment is damaged", "run the same command again")
+        end = path.stat().st_size - _DIGEST
+        while file.tell() < end:
+            pts, duration, keyframe, length = _RECORD.unpack(file.read(_RECORD.size))
+            yield EncodedPacket(pts, duration, bool(keyframe), file.read(length))
+
+
+def _checksums(file: BinaryIO) -> tuple[bytes, bytes]:
+    """The checksum at the end of a segment, and that of what stands before it."""
+    left = max(0, file.seek(0, os.SEEK_END) - _DIGEST)
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left > 0 and (part := file.read(min(left, _CHUNK))):
+        digest.update(part)
+        left -= len(part)
+    return file.read(_DIGEST), digest.digest()

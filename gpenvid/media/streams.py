@@ -21,6 +21,8 @@ OWN_STREAM_TAGS |= {"_statistics_writing_date_utc"}
 _KEPT_MARKS = {"mov": Disposition.default | Disposition.attached_pic, "mpegts": Disposition.hearing_impaired | Disposition.visual_impaired}
 _TRANSPORT_TAGS = {"service_name", "service_provider", "language", "restored_by"}
 _TECHNICAL_TAGS = {"handler_name", "vendor_id", "creation_time", "id3v2_priv.com.apple.streaming.transportstreamtimestamp"}
+# Of a track's tags QuickTime and MP4 hold its name and what they need themselves.
+_TRACK_TAGS = _TECHNICAL_TAGS | {"language", "title", "name", "timecode", "reel_name"}
 
 # The tags FFmpeg writes as iTunes does.
 ITUNES_TAGS = frozenset((
@@ -145,10 +147,15 @@ def _say_which_video(file: InputContainer, info: VideoInfo, plan: StreamPlan) ->
     videos = [s for s in file.streams.video if not is_attached_picture(s)]
     if len(videos) < 2:
         return
-    told = {s.index: f"{s.index} ({s.codec_context.name}, {s.codec_context.width}x{s.codec_context.height})" for s in videos}
+    told = {s.index: f"{s.index} ({_size_of(s)})" for s in videos}
     others = ", ".join(text for index, text in told.items() if index in plan.copied)
     copied = f"; copied as it is: {others}" if others else ""
     plan.notes.append(f"{info.path.name} has {len(videos)} video streams: restored is stream {told[info.stream_index]}{copied}")
+
+
+def _size_of(video: VideoStream) -> str:
+    codec = video.codec_context
+    return "unknown" if codec is None else f"{codec.name}, {codec.width}x{codec.height}"
 
 
 def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> None:
@@ -161,15 +168,20 @@ def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: C
             plan.dropped.append(
                 f"beside a cover picture these tags do not fit into {container.suffix}: {', '.join(lost)} (.mkv keeps them)"
             )
-    if container.muxer != "mpegts" or "mpegts" in file.format.name:
-        return
     kept = [file.streams[i] for i in (info.stream_index, *plan.copied)]
-    tags = {k.lower() for tags in (file.metadata, *(s.metadata for s in kept)) for k in tags}
-    lost = sorted(t for t in tags if not transport_keeps(t))
-    if lost:
-        plan.dropped.append(f"tags do not fit into {container.suffix}: {', '.join(lost)} (a .mkv output keeps them)")
+    missing = {k.lower() for stream in kept for k in stream.metadata if not track_keeps(k.lower(), container)}
+    missing |= {k.lower() for k in file.metadata if not file_keeps(k.lower(), container)}
+    if missing and not (container.muxer == "mpegts" and "mpegts" in file.format.name):
+        plan.dropped.append(f"tags do not fit into {container.suffix}: {', '.join(sorted(missing))} (a .mkv output keeps them)")
 
 
-def transport_keeps(tag: str) -> bool:
-    """Whether a tag, by its lower-case name, survives in a transport stream, or says nothing that could be missed."""
-    return tag in _TRANSPORT_TAGS | OWN_TAGS | _TECHNICAL_TAGS or tag.split("-")[0] in OWN_STREAM_TAGS
+def file_keeps(tag: str, container: Container) -> bool:
+    """Whether a tag of the file, by its lower-case name, survives in a container, or says nothing that could be missed."""
+    return container.muxer != "mpegts" or tag in _TRANSPORT_TAGS | OWN_TAGS | _TECHNICAL_TAGS or tag.split("-")[0] in OWN_STREAM_TAGS
+
+
+def track_keeps(tag: str, container: Container) -> bool:
+    """The same for a tag of a stream."""
+    if container.muxer in ("mp4", "mov"):
+        return tag in _TRACK_TAGS or tag.split("-")[0] in OWN_STREAM_TAGS
+    return file_keeps(tag, container)

@@ -1,7 +1,7 @@
 """Recordings whose clock starts over: their parts are joined, so that time always goes on.
 
-Transport and program streams may be glued together or cut from a broadcast that restarts its clock. Forward jumps are gaps
-and stay; backward ones would fold the film onto itself.
+Recordings may be glued together, or cut from a broadcast or live stream that restarts its clock. Forward jumps are gaps and
+stay; backward ones would fold the film onto itself.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
-from gpenvid.media.probe import main_video_stream, open_input
+from gpenvid.media.probe import main_video_stream, open_input, packets_of
 
 BACKWARDS = Fraction(1)
 """Seconds that decoding times must fall back to count as another clock; less than that is a muxer's carelessness."""
 
-_MAY_JUMP = 0x0200  # AVFMT_TS_DISCONT
+# Formats that count durations up, or frames, and so cannot state a time that falls.
+_ALWAYS_RISING = frozenset({"mov", "avi"})
 
 
 def may_jump(container: InputContainer) -> bool:
-    """Whether the format allows a clock that starts over."""
-    return bool(container.format.flags & _MAY_JUMP)
+    """Whether a file of this format can hold a clock that starts over."""
+    return not _ALWAYS_RISING & set(container.format.name.split(","))
 
 
 class LeadingTimeline:
@@ -42,15 +43,14 @@ class LeadingTimeline:
     def mend(self, packet: Packet[Any]) -> None:
         """Move a packet's times into the joined time, in place. To be called with every packet, in the file's order."""
         time = _time(packet)
-        if time is None:
-            return
-        if self._last is not None:
-            step = time + self.offsets[-1] - self._last
-            if step < -BACKWARDS:
-                self.offsets.append(self._last + self._step - time)
-            elif 0 < step < BACKWARDS:
-                self._step = step
-        self._last = time + self.offsets[-1]
+        if time is not None:
+            if self._last is not None:
+                step = time + self.offsets[-1] - self._last
+                if step < -BACKWARDS:
+                    self.offsets.append(self._last + self._step - time)
+                elif 0 < step < BACKWARDS:
+                    self._step = step
+            self._last = time + self.offsets[-1]
         _move(packet, self.offsets[-1])
 
 
@@ -65,12 +65,11 @@ class FollowingTimeline:
     def mend(self, packet: Packet[Any]) -> None:
         """Move a packet's times into the joined time, in place."""
         time = _time(packet)
-        if time is None:
-            return
-        fallen = self._last is not None and time + self._offsets[self._part] < self._last - BACKWARDS
-        if fallen and self._part + 1 < len(self._offsets):
-            self._part += 1
-        self._last = time + self._offsets[self._part]
+        if time is not None:
+            fallen = self._last is not None and time + self._offsets[self._part] < self._last - BACKWARDS
+            if fallen and self._part + 1 < len(self._offsets):
+                self._part += 1
+            self._last = time + self._offsets[self._part]
         _move(packet, self._offsets[self._part])
 
 
@@ -83,21 +82,18 @@ def jump_offsets(source: Path) -> list[Fraction]:
     with open_input(source) as container:
         line = LeadingTimeline()
         if may_jump(container):
-            packets = container.demux(main_video_stream(container, source))
-            while True:
-                try:
-                    packet = next(packets, None)
-                except (av.error.FFmpegError, OSError):
-                    break  # a truncated file, read as far as it goes
-                if packet is None:
-                    break
-                line.mend(packet)
+            packets = packets_of(container, [main_video_stream(container, source)])
+            try:
+                for packet in packets:
+                    line.mend(packet)
+            except (av.error.FFmpegError, OSError):
+                pass  # a truncated file, read as far as it goes
         return line.offsets
 
 
 def _time(packet: Packet[Any]) -> Fraction | None:
-    ticks = packet.dts if packet.dts is not None else packet.pts
-    return None if ticks is None or not packet.size else ticks * packet.time_base
+    # Presentation times fall by themselves where pictures are reordered, by seconds where frames are slow.
+    return None if packet.dts is None or not packet.size else packet.dts * packet.time_base
 
 
 def _move(packet: Packet[Any], seconds: Fraction) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from stopping import command_for, packets
 from gpenvid.job.work import work_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+ROOT = ["sudo", "-n"] if hasattr(os, "geteuid") and os.geteuid() else []  # as machines for continuous integration let everybody
 CLIP = Path(__file__).parent.parent.parent / "samples" / "old_film.mp4"
 
 
@@ -28,10 +30,11 @@ def whole(tiny_model: Path, tmp_path: Path) -> Path:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(folder)], check=False, capture_output=True).returncode:
+    command = [*ROOT, "mount", "-t", "tmpfs", "-o", "size=200k", "none", str(folder)]
+    if not shutil.which(command[0]) or subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("no right to mount a file system")
     yield folder
-    subprocess.run(["umount", str(folder)], check=False)
+    subprocess.run([*ROOT, "umount", str(folder)], check=False)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a Linux file system")
@@ -40,7 +43,7 @@ def test_a_full_file_system(small_disk: Path, whole: Path, tiny_model: Path) -> 
     command = command_for(whole.with_name("film.mp4"), out, tiny_model, check_room=False)
     failures = 0
     for kilobytes in (200, 450, 700, 1000, 5000):
-        subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", str(small_disk)], check=True)
+        subprocess.run([*ROOT, "mount", "-o", f"remount,size={kilobytes}k", str(small_disk)], check=True)
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode == 0:
             break

@@ -13,7 +13,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 VARIANTS = 500
 LIMIT = 60.0  # seconds a file may take
-KINDS = ("clip.mp4", "clip.mkv", "clip.ts", "clip.avi", "clip.webm")
+KINDS = ("clip.mp4", "clip.mkv", "clip.ts", "clip.avi", "clip.webm", "clip.flv")
 
 
 def _make(path: Path) -> None:

@@ -1,0 +1,138 @@
+"""The part of an audit that is about picture files: one, a folder of them, or the numbered frames of a film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from gpenvid.errors import UsageError
+from gpenvid.media.audit_pixels import PixelTally
+from gpenvid.media.findings import Audit
+from gpenvid.media.frame import Plane
+from gpenvid.media.pictures import picture_of
+from gpenvid.media.probe import open_input
+from gpenvid.media.reader import VideoReader
+from gpenvid.media.sequence import folder_files, is_pattern, number_in, sequence_files
+from gpenvid.media.stills import StillExtras, is_still, read_still
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What is compared of one picture; planes G, B, R[, A] or Y."""
+
+    planes: list[Plane]
+    extras: StillExtras
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.planes[0].shape[1], self.planes[0].shape[0]
+
+    @property
+    def bits(self) -> int:
+        return 8 if self.planes[0].dtype == np.uint8 else 16
+
+
+@dataclass
+class _Same:
+    """One property over all pictures: how many have it as in the source, and the first that has not."""
+
+    count: int = 0
+    first: str = ""
+    changed: list[object] = field(default_factory=list)
+
+    def add(self, name: str, wanted: object, found: object) -> None:
+        self.count += wanted == found
+        if wanted != found and not self.changed:
+            self.first, self.changed = name, [wanted, found]
+
+    def tell(self, result: Audit, what: str) -> None:
+        if self.changed:
+            result.compare(f"{what} of {self.first}", *self.changed)
+        else:
+            result.compare(what, f"in all {self.count}", f"in all {self.count}")
+
+
+def are_pictures(path: Path) -> bool:
+    """Whether a path names picture files: one, a folder, or a numbered sequence."""
+    return is_still(path) or path.is_dir()
+
+
+def audit_pictures(source: Path, output: Path, *, pixels: bool) -> Audit:
+    """Compare picture files with the picture files, or the video, that they were made from.
+
+    Raises:
+        InputError: if anything cannot be read.
+        UsageError: the two are not of a kind.
+    """
+    if not are_pictures(output):
+        raise UsageError(f"{source}: is a picture, and {output.name} is a video", "name what was made of it")
+    result = Audit(source, output)
+    files = _files(output)
+    wanted: Iterator[_Picture]
+    if are_pictures(source):
+        names = [_place(f, source) for f in _files(source)], [_place(f, output) for f in files]
+        if source.is_dir() or is_pattern(source):
+            result.compare("file names" if source.is_dir() else "frame numbers", *names)
+        wanted = map(_read, _files(source))
+    else:
+        result.compare("frame numbers", list(range(1, len(files) + 1)), [_place(f, output) for f in files])
+        wanted = _of_video(source, result)
+    _compare(result, wanted, files, pixels=pixels)
+    return result
+
+
+def _files(path: Path) -> list[Path]:
+    return folder_files(path) if path.is_dir() else sequence_files(path) if is_pattern(path) and not path.exists() else [path]
+
+
+def _place(file: Path, among: Path) -> str | int:
+    return file.name if among.is_dir() else number_in(file, among) if is_pattern(among) else ""
+
+
+def _read(file: Path) -> _Picture:
+    frame, extras = read_still(file)
+    return _Picture(frame.planes, extras)
+
+
+def _of_video(source: Path, result: Audit) -> Iterator[_Picture]:
+    with open_input(source) as container:
+        others = len(container.streams) - 1
+    if others:
+        result.note("streams", f"{others} beside the picture have no place in picture files")
+    reader = VideoReader(source)
+    for frame in reader.frames():
+        yield _Picture(picture_of(frame)[0], StillExtras())
+    for fault in reader.faults.sentences(source):
+        result.note("decoding of the source", fault)
+
+
+def _compare(result: Audit, wanted: Iterator[_Picture], files: list[Path], *, pixels: bool) -> None:
+    size, depth, planes, extras = _Same(), _Same(), _Same(), _Same()
+    tallies: dict[int, PixelTally] = {}
+    expected, deeper = 0, 0
+    for old in wanted:
+        expected += 1
+        if expected > len(files):
+            continue
+        name, new = files[expected - 1].name, _read(files[expected - 1])
+        size.add(name, old.size, new.size)
+        deeper += new.bits > old.bits
+        depth.add(name, old.bits, min(old.bits, new.bits))
+        planes.add(name, _model(old), _model(new))
+        extras.add(name, old.extras, new.extras)
+        if pixels and (old.size, old.bits) == (new.size, new.bits):
+            tallies.setdefault(old.bits, PixelTally(old.bits)).add(old.planes[0], new.planes[0])
+    result.compare("pictures", expected, len(files))
+    for what, found in (("size", size), ("bit depth", depth), ("colour and alpha", planes), ("EXIF, XMP and ICC", extras)):
+        found.tell(result, what)
+    if deeper:
+        result.note("bit depth", f"16 bits in {deeper}, which hold all of 8")
+    for tally in tallies.values():
+        tally.tell(result)
+
+
+def _model(picture: _Picture) -> str:
+    return {1: "grey", 3: "colour", 4: "colour with alpha"}[len(picture.planes)]

@@ -1,0 +1,113 @@
+"""Every frame keeps its time, whatever the source's clock does. The files are read back without gpenvid."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+from films import RATE, Film, held, moving_portrait, shown_times
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.media.audit import audit
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+
+
+def _remuxed(source: Path, target: Path) -> Path:
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = {s.index: new.add_stream_from_template(s, opaque=True) for s in (*old.streams.video, *old.streams.audio)}
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    return target
+
+
+def _encoded(path: Path, count: int, seconds: Fraction, **options: str) -> Path:
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=1 / seconds, options=options)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number, rgb in enumerate(moving_portrait(count, (160, 120))):
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
+            frame.pts, frame.time_base = number, seconds
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def _passes(source: Path, out: Path) -> None:
+    found = audit(source, out)
+    assert found.passed, [f for f in found.findings if f.outcome == "differs"]
+
+
+def test_a_live_stream_that_was_interrupted_goes_on_with_its_sound(settings: RestoreSettings, tmp_path: Path) -> None:
+    once = _remuxed(Film(frames=50).write(tmp_path / "film.mp4"), tmp_path / "once.flv").read_bytes()
+    source, out = tmp_path / "twice.flv", tmp_path / "out.mkv"
+    source.write_bytes(once + once[13:])  # the header, and then the same tags with the same times again
+    report = gpenvid.restore(source, out, settings)
+    assert any("clock starts over 1 time" in w for w in report.warnings)
+    times = shown_times(out)
+    assert len(times) == 100
+    assert {round(1000 * (b - a)) for a, b in pairwise(times)} == {40}
+    sound = held(out)[0].times
+    assert max(b - a for a, b in pairwise(sound)) < 60
+    assert sound[-1] == pytest.approx(1000 * float(times[-1]), abs=100)
+    _passes(source, out)
+
+
+def test_slow_pictures_that_are_reordered_are_no_clock_that_starts_over(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encoded(tmp_path / "film.mkv", 20, Fraction(3), bf="3", **{"x264-params": "b-adapt=0"})
+    with av.open(str(source)) as file:
+        first = [p.pts * p.time_base for p in file.demux(video=0) if p.size and p.dts is None]
+    assert max(a - b for a, b in pairwise(first)) > 1  # or this shows nothing
+    report = gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert report.warnings == []
+    assert shown_times(tmp_path / "out.mkv") == [Fraction(3 * i) for i in range(20)]
+
+
+def test_reordered_pictures_in_avi_come_at_an_even_pace(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _encoded(tmp_path / "film.avi", 20, Fraction(1, RATE), bf="2", **{"x264-params": "b-adapt=0"})
+    given = shown_times(source)
+    assert any(b <= a for a, b in pairwise(given))  # what FFmpeg makes up for them
+    report = gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert not any("timestamp" in w for w in report.warnings)
+    assert {round(1000 * (b - a)) for a, b in pairwise(shown_times(tmp_path / "out.mkv"))} == {40}
+    _passes(source, tmp_path / "out.mkv")
+
+
+def test_times_that_repeat_in_a_fine_clock_stay_apart_in_a_coarse_one(settings: RestoreSettings, tmp_path: Path) -> None:
+    part = Film(frames=10, sounds=()).write(tmp_path / "part.ts").read_bytes()
+    source, out = tmp_path / "film.ts", tmp_path / "out.mkv"
+    source.write_bytes(part + part)  # falls back by less than a second, which is no other clock
+    report = gpenvid.restore(source, out, settings)
+    assert any("10 frames had no usable timestamp" in w for w in report.warnings)
+    times = shown_times(out)
+    assert all(a < b for a, b in pairwise(times))
+    _passes(source, out)
+
+
+def test_first_pictures_without_a_time_count_back_from_the_one_that_has_one(settings: RestoreSettings, tmp_path: Path) -> None:
+    whole, source, out = Film(frames=20).write(tmp_path / "whole.mp4"), tmp_path / "film.mkv", tmp_path / "out.mkv"
+    with av.open(str(whole)) as old, av.open(str(source), "w", options={"avoid_negative_ts": "disabled"}) as new:
+        copies = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
+        for packet in old.demux():
+            if packet.size:
+                earlier = round(Fraction(1, 5) / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - earlier, packet.dts - earlier, copies[packet.stream_index]
+                new.mux(packet)
+    with av.open(str(source)) as file:
+        assert [f.pts for f in file.decode(video=0)][:7] == [None] * 5 + [0, 40]
+    report = gpenvid.restore(source, out, settings)
+    assert any("5 frames had no usable timestamp" in w for w in report.warnings)
+    times = [round(1000 * t) for t in shown_times(out)]
+    assert {b - a for a, b in pairwise(times)} == {40}
+    assert times[5] - times[0] == 200
+    assert times[0] - held(out)[0].times[0] == -200 - held(source)[0].times[0]
+    _passes(source, out)

@@ -1,0 +1,87 @@
+"""`gpenvid verify` of picture files: what was made of a picture, a folder, a sequence or a film is complete, or it is said what is not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from films import encode, portraits
+from typer.testing import CliRunner
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.cli import app
+from gpenvid.errors import UsageError
+from gpenvid.media.audit import audit
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model), detector="builtin")
+
+
+def _differing(source: Path, output: Path) -> list[str]:
+    return [f.what for f in audit(source, output).findings if f.outcome == "differs"]
+
+
+def test_a_picture_that_lost_depth_size_or_metadata_fails(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "b.png"
+    deep = astronaut[:, :, ::-1].astype(np.uint16) * 257
+    source.write_bytes(cv2.imencodeWithMetadata(".png", deep, [int(cv2.IMAGE_METADATA_XMP)], [np.frombuffer(XMP, np.uint8)])[1])
+    gpenvid.restore(source, out, settings)
+    assert _differing(source, out) == []
+    cv2.imwrite(str(out), astronaut[:, :, ::-1])
+    assert _differing(source, out) == ["bit depth of b.png", "EXIF, XMP and ICC of b.png"]
+    cv2.imwrite(str(out), np.dstack([deep[:-1], deep[:-1, :, :1]]))
+    assert _differing(source, out) == ["size of b.png", "colour and alpha of b.png", "EXIF, XMP and ICC of b.png"]
+
+
+def test_a_folder_must_have_the_same_pictures(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "in_restored"
+    source.mkdir()
+    cv2.imwrite(str(source / "one.png"), astronaut[:, :, ::-1])
+    cv2.imwrite(str(source / "two.jpg"), astronaut[:300, :400, 0])
+    gpenvid.restore(source, None, settings)
+    assert _differing(source, out) == []
+    (out / "two.jpg").unlink()
+    assert _differing(source, out) == ["file names", "pictures"]
+
+
+def test_a_sequence_must_have_the_same_numbers(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    scan, out = shared / "media" / "film_scan" / "%03d.png", tmp_path / "out_%d.png"
+    gpenvid.restore(scan, out, settings)
+    assert _differing(scan, out) == []
+    (tmp_path / "out_110.png").rename(tmp_path / "out_111.png")
+    assert _differing(scan, out) == ["frame numbers"]
+
+
+@pytest.mark.parametrize(("pixel_format", "bits"), [("yuv420p10le", 16), ("yuv444p", 8), ("gray", 8)])
+def test_pictures_of_a_film_are_all_there_upright_and_deep_enough(
+    pixel_format: str, bits: int, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    source, out = encode(tmp_path / "film.mkv", "ffv1", pixel_format, portraits(5)), tmp_path / "out_%03d.png"
+    gpenvid.restore(source, out, replace(settings, strength=0))
+    done = CliRunner().invoke(app, ["verify", str(source), str(out), "--pixels", "--json"])
+    told = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert told["passed"]
+    assert any(f["what"] == "pixels" and "100.0% of the samples are identical" in f["detail"] for f in told["findings"])
+    last = cv2.imread(str(tmp_path / "out_005.png"), cv2.IMREAD_UNCHANGED)
+    assert last.dtype.itemsize * 8 == bits
+    cv2.imwrite(str(tmp_path / "out_005.png"), last.swapaxes(0, 1))
+    assert _differing(source, out) == ["size of out_005.png"]
+    (tmp_path / "out_002.png").unlink()
+    assert _differing(source, out)[:1] == ["frame numbers"]
+    assert CliRunner().invoke(app, ["verify", str(source), str(out)]).exit_code == 1
+
+
+def test_a_video_is_not_made_of_a_picture(astronaut: np.ndarray, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), astronaut)
+    with pytest.raises(UsageError, match=r"is a picture, and film\.mkv is a video"):
+        audit(tmp_path / "a.png", encode(tmp_path / "film.mkv", "ffv1", "gray", portraits(1)))
