@@ -196,6 +196,7 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     page.keyboard.press("1")
     page.locator("[data-look='1']").click()
     page.locator("#grain").fill("60")
+    page.locator("[data-mask='hull']").click()
     page.keyboard.press("a")
     settled(page, frame)
     page.wait_for_timeout(150)
@@ -214,6 +215,7 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     sidecar = served.clip.with_name("old_film.tracks.json")
     assert 0.0 in [t.strength for t in read_sidecar(sidecar).tracks]
     assert read_preview(sidecar)["looks"][1]["grain"] == 0.6
+    assert [look["mask"] for look in read_preview(sidecar)["looks"]] == ["ellipse", "hull"]
     page.reload()
     page.wait_for_selector("#person-1.out")
     assert page.locator("#save-state").inner_text() == "choices saved"
