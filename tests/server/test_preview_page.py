@@ -262,6 +262,87 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     shot(page, "help")
 
 
+def face_box(page) -> dict[str, float]:
+    """Where the first face is, once the page has come to rest."""
+    page.wait_for_timeout(250)
+    return dict(page.evaluate("() => document.querySelector('.face').getBoundingClientRect().toJSON()"))
+
+
+def at_a_face(page, served: Served) -> dict[str, float]:
+    page.goto(served.address)
+    page.wait_for_selector("#save:not([disabled])")
+    page.locator("#canvas").click(position={"x": 5, "y": 5})
+    page.wait_for_selector(".face", state="attached")
+    settled(page, 0)
+    return face_box(page)
+
+
+def test_a_click_on_a_face_behind_the_wipe_leaves_the_person_out_and_a_drag_does_not(serve, page) -> None:
+    face = at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    wipe = page.locator("#wipe").bounding_box()
+    x, y = wipe["x"] + wipe["width"] / 2, face["y"] + face["height"] / 2
+    assert face["x"] < x < face["x"] + face["width"]
+    page.mouse.click(x, y)
+    page.wait_for_selector(".face.out")
+    assert page.get_attribute("#wipe", "aria-valuenow") == "50"
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=3)
+    page.mouse.up()
+    assert int(page.get_attribute("#wipe", "aria-valuenow")) > 52
+    assert page.locator(".face.out").count() == 1
+
+
+def test_the_zoom_to_a_face_that_fills_the_picture_enlarges_it_too(serve, page, make_clip, astronaut: np.ndarray) -> None:
+    portrait = np.ascontiguousarray(astronaut[40:200, 140:300])
+    served = serve(make_clip([np.roll(portrait, i // 2, axis=1) for i in range(12)], "portrait.mp4", codec="libx264"))
+    fitted = at_a_face(page, served)
+    page.keyboard.press("z")
+    assert face_box(page)["width"] > 1.04 * fitted["width"]
+
+
+def test_a_zoomed_picture_is_moved_by_dragging_a_face(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    for key in "5z+":
+        page.keyboard.press(key)
+    before = face_box(page)
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 50, y, steps=3)
+    page.mouse.up()
+    assert face_box(page)["x"] - before["x"] == pytest.approx(-50, abs=3)
+    assert page.locator(".face.out").count() == 0
+
+
+@pytest.mark.parametrize(("touch", "least"), [(False, 24), (True, 40)])
+def test_controls_are_large_enough_to_be_hit(serve, browser, touch: bool, least: int) -> None:
+    served = serve(SAMPLES / "old_film.mp4")
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=touch, is_mobile=touch)
+    page = context.new_page()
+    page.goto(served.address)
+    page.wait_for_selector("#include-1")
+    small = page.evaluate(
+        """(least) => [...document.querySelectorAll("button, select, input, a[href]")]
+          .filter((e) => e.checkVisibility() && !e.matches(".skip, .face"))
+          .filter((e) => {
+            e.scrollIntoView({ block: "end" });
+            scrollBy(0, 60);
+            const box = e.getBoundingClientRect();
+            const middle = (box.top + box.bottom) / 2;
+            if (!e.matches(".switch")) return box.height < least || box.width < Math.min(least, 32);
+            const reach = least / 2 - 1;
+            return [middle - reach, middle + reach].some((y) => document.elementFromPoint((box.left + box.right) / 2, y) !== e);
+          })
+          .map((e) => `${e.id || e.textContent.trim()} ${e.getBoundingClientRect().height}`)""",
+        least,
+    )
+    shot(page, f"controls-{'touch' if touch else 'mouse'}")
+    assert small == []
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    context.close()
+
+
 def test_a_clip_that_is_being_opened_says_so(serve, page, make_clip) -> None:
     grey = [np.full((90, 160, 3), 90 + i, np.uint8) for i in range(6)]
     served = serve(make_clip(grey, "grey.mp4", codec="libx264"), analyse=False)
