@@ -5,125 +5,22 @@ With `GPENVID_SHOTS=FOLDER` every state's screenshot is kept there, to be looked
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from browsing import CHROMIUM, SAMPLES, canvas, settled, shot
 
 from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.sidecar import write_sidecar
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("fastapi", reason="the server's packages are not installed")
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
-
-SAMPLES = Path(__file__).parent.parent.parent / "samples"
-EXTRA = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]  # tests run as root in containers
-
-
-@dataclass
-class Served:
-    """A preview that is running."""
-
-    address: str
-    clip: Path
-    stop: threading.Event
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=EXTRA)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def serve(tmp_path: Path, tiny_model: Path) -> Iterator[object]:
-    """Start previews of clips; they end with the test."""
-    import uvicorn
-
-    from gpenvid import RestoreSettings
-    from gpenvid.job.preview.clip import PreviewClip
-    from gpenvid.job.progress import Silent
-    from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
-    from gpenvid.server.preview.app import preview_app
-    from gpenvid.server.preview.session import PreviewSession
-    from gpenvid.server.run import address_of, listen
-
-    running = []
-
-    def start(source: Path, *, analyse: bool = True) -> Served:
-        clip = tmp_path / source.name
-        if clip != source:
-            shutil.copy(source, clip)
-        session = PreviewSession(PreviewClip(clip, RestoreSettings(model=str(tiny_model), detector="builtin")), None, Silent())
-        app = Guard(preview_app(session), GuardSettings(token="t" * 24, cookies=True, policy=PAGE_POLICY))
-        opened = listen("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
-        thread.start()
-        if analyse:
-            session.start()
-        served = Served(f"{address_of(opened)}/?token={'t' * 24}", clip, threading.Event())
-        running.append((server, thread, session, opened))
-        return served
-
-    yield start
-    for server, thread, session, opened in running:
-        session.open = False
-        server.should_exit = True
-        thread.join(10)
-        session.close()
-        opened.close()
-
-
-@pytest.fixture
-def page(browser) -> Iterator[object]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(30_000)
-    opened = context.new_page()
-    troubles: list[str] = []
-    opened.on("pageerror", lambda error: troubles.append(str(error)))
-    opened.on("console", lambda message: troubles.append(message.text) if "Content Security" in message.text else None)
-    opened.on("request", lambda request: troubles.append(request.url) if not _is_own(request.url) else None)
-    yield opened
-    context.close()
-    assert troubles == []
-
-
-def _is_own(address: str) -> bool:
-    return address.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:"))
-
-
-def shot(page, name: str) -> bytes:
-    picture = page.screenshot()
-    folder = os.environ.get("GPENVID_SHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / f"{name}.png").write_bytes(picture)
-    return bytes(picture)
-
-
-def settled(page, frame: int) -> None:
-    page.wait_for_selector(f"#canvas[data-settled='{frame}']")
-    page.wait_for_selector("#stage[aria-busy='false']")
-
-
-def canvas(page) -> np.ndarray:
-    import cv2
-
-    data = page.locator("#canvas").screenshot()
-    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).astype(int)
 
 
 def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None:
@@ -260,87 +157,6 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     page.keyboard.press("?")
     page.wait_for_selector("#help[open]")
     shot(page, "help")
-
-
-def face_box(page) -> dict[str, float]:
-    """Where the first face is, once the page has come to rest."""
-    page.wait_for_timeout(250)
-    return dict(page.evaluate("() => document.querySelector('.face').getBoundingClientRect().toJSON()"))
-
-
-def at_a_face(page, served: Served) -> dict[str, float]:
-    page.goto(served.address)
-    page.wait_for_selector("#save:not([disabled])")
-    page.locator("#canvas").click(position={"x": 5, "y": 5})
-    page.wait_for_selector(".face", state="attached")
-    settled(page, 0)
-    return face_box(page)
-
-
-def test_a_click_on_a_face_behind_the_wipe_leaves_the_person_out_and_a_drag_does_not(serve, page) -> None:
-    face = at_a_face(page, serve(SAMPLES / "old_film.mp4"))
-    wipe = page.locator("#wipe").bounding_box()
-    x, y = wipe["x"] + wipe["width"] / 2, face["y"] + face["height"] / 2
-    assert face["x"] < x < face["x"] + face["width"]
-    page.mouse.click(x, y)
-    page.wait_for_selector(".face.out")
-    assert page.get_attribute("#wipe", "aria-valuenow") == "50"
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 60, y, steps=3)
-    page.mouse.up()
-    assert int(page.get_attribute("#wipe", "aria-valuenow")) > 52
-    assert page.locator(".face.out").count() == 1
-
-
-def test_the_zoom_to_a_face_that_fills_the_picture_enlarges_it_too(serve, page, make_clip, astronaut: np.ndarray) -> None:
-    portrait = np.ascontiguousarray(astronaut[40:200, 140:300])
-    served = serve(make_clip([np.roll(portrait, i // 2, axis=1) for i in range(12)], "portrait.mp4", codec="libx264"))
-    fitted = at_a_face(page, served)
-    page.keyboard.press("z")
-    assert face_box(page)["width"] > 1.04 * fitted["width"]
-
-
-def test_a_zoomed_picture_is_moved_by_dragging_a_face(serve, page) -> None:
-    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
-    for key in "5z+":
-        page.keyboard.press(key)
-    before = face_box(page)
-    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x - 50, y, steps=3)
-    page.mouse.up()
-    assert face_box(page)["x"] - before["x"] == pytest.approx(-50, abs=3)
-    assert page.locator(".face.out").count() == 0
-
-
-@pytest.mark.parametrize(("touch", "least"), [(False, 24), (True, 40)])
-def test_controls_are_large_enough_to_be_hit(serve, browser, touch: bool, least: int) -> None:
-    served = serve(SAMPLES / "old_film.mp4")
-    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=touch, is_mobile=touch)
-    page = context.new_page()
-    page.goto(served.address)
-    page.wait_for_selector("#include-1")
-    small = page.evaluate(
-        """(least) => [...document.querySelectorAll("button, select, input, a[href]")]
-          .filter((e) => e.checkVisibility() && !e.matches(".skip, .face"))
-          .filter((e) => {
-            e.scrollIntoView({ block: "end" });
-            scrollBy(0, 60);
-            const box = e.getBoundingClientRect();
-            const middle = (box.top + box.bottom) / 2;
-            if (!e.matches(".switch")) return box.height < least || box.width < Math.min(least, 32);
-            const reach = least / 2 - 1;
-            return [middle - reach, middle + reach].some((y) => document.elementFromPoint((box.left + box.right) / 2, y) !== e);
-          })
-          .map((e) => `${e.id || e.textContent.trim()} ${e.getBoundingClientRect().height}`)""",
-        least,
-    )
-    shot(page, f"controls-{'touch' if touch else 'mouse'}")
-    assert small == []
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
-    context.close()
 
 
 def test_a_clip_that_is_being_opened_says_so(serve, page, make_clip) -> None:
