@@ -49,6 +49,26 @@ def test_a_zoomed_picture_is_moved_by_dragging_a_face(serve, page) -> None:
     assert page.locator(".face.out").count() == 0
 
 
+def test_a_picture_that_comes_late_does_not_replace_the_exact_one(serve, page) -> None:
+    """The view has gone on meanwhile, to a picture that is there already."""
+    page.set_viewport_size({"width": 1120, "height": 700})
+    at_a_face(page, serve(SAMPLES / "interview.mp4"))
+    held = []
+    page.route("**/api/frame/0?form=jpeg*", lambda route: held.append(route))
+    page.keyboard.press("2")
+    page.wait_for_selector("#stage[aria-busy='true']")
+    page.wait_for_timeout(200)
+    page.keyboard.press("z")
+    page.wait_for_selector("#stage[aria-busy='false']")
+    exact = canvas(page)
+    assert held
+    for late in held:
+        late.continue_()
+    page.wait_for_timeout(700)
+    assert page.get_attribute("#stage", "aria-busy") == "false"
+    assert np.array_equal(canvas(page), exact)
+
+
 def test_l_plays_on_j_plays_back_and_k_stops(serve, page) -> None:
     at_a_face(page, serve(SAMPLES / "old_film.mp4"))
     page.keyboard.press("l")

@@ -58,6 +58,11 @@ function wanted() {
   return { width, form: exact ? "png" : "jpeg" };
 }
 
+function wantedBy(side) {
+  const { width, form } = wanted();
+  return address(state.frame, side, width, form);
+}
+
 function refresh() {
   if (!state.clip || !state.times.length || state.loop) {
     draw();
@@ -76,7 +81,8 @@ function refresh() {
       missing += 1;
       ask(where, side)
         .then((made) => {
-          if (state.frame !== frame) return;
+          // The view may have gone on to a picture that was there already.
+          if (where !== wantedBy(side)) return;
           shown[side] = { where, bitmap: made, frame };
           if (!isBusy()) settle(begun, width, form, asked);
           draw();
@@ -108,10 +114,9 @@ function isRestored(side) {
 // Whether what is on the screen is not yet what was asked for.
 function isBusy() {
   if (!state.clip || !state.times.length || state.loop) return false;
-  const { width, form } = wanted();
   return sides().some((side) => {
     if (isRestored(side) && state.frame >= restorable()) return false;
-    return shown[side]?.where !== address(state.frame, side, width, form);
+    return shown[side]?.where !== wantedBy(side);
   });
 }
 
