@@ -10,7 +10,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -21,7 +21,7 @@ from gpenvid import __version__
 from gpenvid.cli_bench import register as register_bench
 from gpenvid.cli_server import register as register_servers
 from gpenvid.errors import ExitCode, GpenvidError, StoppedError, UsageError
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import Mask, RestoreSettings
 
 if TYPE_CHECKING:
     from gpenvid.job.inputs import Input
@@ -69,6 +69,7 @@ def restore(
     color: Annotated[str, typer.Option(help="Whose low frequencies to keep: source or restored.")] = "source",
     grain: Annotated[float, typer.Option(help="Share of the source's own fine noise kept on faces, 0 to 1.")] = _DEFAULTS.grain,
     deflicker: Annotated[bool, typer.Option(help="Average the change over neighbouring frames where faces agree.")] = True,
+    mask: Annotated[str, typer.Option(help="What of a face is changed: ellipse, or hull (brows to chin).")] = _DEFAULTS.mask,
     tracks: Annotated[Path | None, typer.Option(help="Use this file of `gpenvid analyse` instead of analysing.")] = None,
     only: Annotated[str, typer.Option(help="Restore these people only, by track number: 1,3.")] = "",
     exclude: Annotated[str, typer.Option(help="Leave these people as they are, by track number: 2.")] = "",
@@ -115,6 +116,7 @@ def restore(
         keep_colour=color == "source",
         grain=grain,
         deflicker=deflicker,
+        mask=cast(Mask, mask),
         tracks=tracks,
         identity=identity,
         least_eyes=least_eyes,

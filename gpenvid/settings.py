@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from gpenvid.errors import UsageError
+
+Mask = Literal["ellipse", "hull"]
+MASKS: tuple[Mask, ...] = get_args(Mask)
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class RestoreSettings:
         keep_colour: keep the source's low frequencies, so that no tint or brightness drift comes in.
         deflicker: average the change over neighbouring frames where the faces agree.
         grain: share of the source's own fine noise that is kept on restored faces, 0 to 1.
+        mask: what of a face is changed: a soft `ellipse` from the hairline to under the chin, or a soft `hull` around its landmarks.
         tracks: a file written by `gpenvid analyse`, instead of analysing the clip.
         only, exclude: people by track number; none in `only` means all.
         identity: an ONNX face embedding; restored faces that no longer look like the same person to it are left alone.
@@ -47,6 +52,7 @@ class RestoreSettings:
     keep_colour: bool = True
     deflicker: bool = True
     grain: float = 0.0
+    mask: Mask = "ellipse"
     tracks: Path | None = None
     only: tuple[int, ...] = ()
     exclude: tuple[int, ...] = ()
@@ -85,6 +91,8 @@ class RestoreSettings:
             raise UsageError(f"--strength {self.strength:g} is out of range", "choose 0 to 1")
         if not 0 <= self.grain <= 1:
             raise UsageError(f"--grain {self.grain:g} is out of range", "choose 0 to 1")
+        if self.mask not in MASKS:
+            raise UsageError(f"unknown --mask {self.mask}", f"choose {' or '.join(MASKS)}")
         for option, low, high in (("least_eyes", 0, 1000), ("most_turn", 0, 10), ("least_sharpness", 0, 1), ("least_likeness", -1, 1)):
             if not low <= getattr(self, option) <= high:
                 name = option.replace("_", "-")

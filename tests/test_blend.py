@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gpenvid.blend.color import keep_source_colour, low_pass
 from gpenvid.blend.deflicker import REACH, Moment, steady_residual
 from gpenvid.blend.grain import source_grain
-from gpenvid.blend.mask import ellipse_box, face_ellipse
+from gpenvid.blend.mask import ellipse_box, face_ellipse, landmark_hull
 from gpenvid.blend.overlap import overlap_share
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import cut_crop, return_change
@@ -19,6 +19,7 @@ from gpenvid.faces.align import GPEN, TEMPLATES, Template, crop_affine, similari
 from gpenvid.geometry import compose, invert, resize_affine
 
 LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
+MASK = face_ellipse(64, 0.2097)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def _steady(sources: list[np.ndarray], residuals: list[np.ndarray], centre: int)
 
 def _change(residual: np.ndarray, source: np.ndarray, **settings: object) -> np.ndarray:
     return masked_change(
-        residual, source, BlendSettings(**settings), weight=1.0, eye_distance=GPEN.eye_distance, monochrome=False, factor=1.0
+        residual, source, BlendSettings(**settings), face_ellipse(256, GPEN.eye_distance), weight=1.0, monochrome=False, factor=1.0
     )
 
 
@@ -101,7 +102,7 @@ def test_strength_scales_the_change(crop: np.ndarray) -> None:
 def test_black_and_white_gets_no_tint(crop: np.ndarray) -> None:
     residual = np.random.default_rng(0).normal(0, 0.1, crop.shape).astype(np.float32)
     settings = BlendSettings()
-    change = masked_change(residual, crop, settings, weight=1.0, eye_distance=GPEN.eye_distance, monochrome=True, factor=1.0)
+    change = masked_change(residual, crop, settings, face_ellipse(256, GPEN.eye_distance), weight=1.0, monochrome=True, factor=1.0)
     assert np.array_equal(change[:, :, 0], change[:, :, 1])
     assert np.array_equal(change[:, :, 0], change[:, :, 2])
 
@@ -191,6 +192,40 @@ def test_a_part_of_a_crop_is_steadied_like_the_whole() -> None:
     assert np.abs(found - whole[part])[16:-16, 16:-16].max() < 1e-2
 
 
+@pytest.mark.parametrize("size", [32, 256, 512])
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=lambda t: t.name)
+def test_the_hull_is_one_on_the_features_and_lies_within_the_ellipse(size: int, template: Template) -> None:
+    hull, ellipse = (landmark_hull(size, template.eye_distance, template.at(size)), face_ellipse(size, template.eye_distance))
+    assert np.all(hull <= ellipse)
+    points = template.at(size).round().astype(int)
+    assert hull[points[:, 1], points[:, 0]].min() > 0.999
+    assert 0.35 < hull.sum() / ellipse.sum() < 0.75
+    assert np.abs(np.diff(hull, axis=1)).max() < 24 / size
+
+
+def test_the_hull_goes_with_the_features_of_a_turned_head_and_moves_by_less_than_pixels() -> None:
+    points = GPEN.at(256)
+    turned = points.copy()
+    turned[:, 0] = 128 + 0.5 * (points[:, 0] - 128) + np.array([20, 20, 36, 20, 20])
+    straight, away = landmark_hull(256, GPEN.eye_distance, points), landmark_hull(256, GPEN.eye_distance, turned)
+    columns = np.arange(256)
+    centre = [float((m.sum(axis=0) * columns).sum() / m.sum()) for m in (straight, away)]
+    assert centre[1] - centre[0] > 10
+    assert away[:, :84].max() < straight[:, :84].max() - 0.4
+    nudged = landmark_hull(256, GPEN.eye_distance, points + np.array([0.25, 0]))
+    moved = float((nudged.sum(axis=0) * columns).sum() / nudged.sum()) - centre[0]
+    assert moved == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["one point", "a line"])
+def test_landmarks_that_fall_together_still_give_a_mask(name: str) -> None:
+    points = np.full((5, 2), 128.0) if name == "one point" else np.column_stack([np.full(5, 128.0), np.linspace(100, 170, 5)])
+    hull = landmark_hull(256, GPEN.eye_distance, points)
+    assert hull[128, 128] == 1
+    assert np.isfinite(hull).all()
+    assert not hull[:, :20].any()
+
+
 def _at(x: float, size: int = 64) -> np.ndarray:
     """The map from a picture to a crop of the same scale whose middle is x to the right of the origin's crop."""
     return np.array([[1.0, 0, -x], [0, 1, 0]])
@@ -201,18 +236,18 @@ def _at(x: float, size: int = 64) -> np.ndarray:
 def test_parts_of_overlapping_faces_add_up_to_one_where_both_are(shift: float, weights: tuple[float, float]) -> None:
     shift = float(round(shift))  # whole pixels: the two grids meet
     first, second = _at(0), _at(shift)
-    ours = overlap_share(64, 0.2097, weights[0], [(compose(second, invert(first)), weights[1])])
-    theirs = overlap_share(64, 0.2097, weights[1], [(compose(first, invert(second)), weights[0])])
+    ours = overlap_share(0.2097, MASK, weights[0], [(compose(second, invert(first)), MASK, weights[1])])
+    theirs = overlap_share(0.2097, MASK, weights[1], [(compose(first, invert(second)), MASK, weights[0])])
     mask, step = face_ellipse(64, 0.2097), int(shift)
     both = (mask[:, step:] > 1e-3) & (mask[:, : 64 - step] > 1e-3)
     np.testing.assert_allclose((ours[:, step:] + theirs[:, : 64 - step])[both], 1, atol=1e-4)
 
 
 def test_a_pixel_belongs_to_the_nearer_face_and_alone_a_face_owns_its_crop() -> None:
-    ours = overlap_share(64, 0.2097, 1.0, [(_at(24.0), 1.0)])
+    ours = overlap_share(0.2097, MASK, 1.0, [(_at(24.0), MASK, 1.0)])
     middle = 36
     assert ours[middle, 32] > 0.95
     assert ours[middle, 48] < 0.3
     assert ours[middle, 43:45].mean() == pytest.approx(0.5, abs=0.01)
     assert np.all(ours[:, :12] == 1)
-    assert np.all(overlap_share(64, 0.2097, 1.0, [(_at(200.0), 1.0)]) == 1)
+    assert np.all(overlap_share(0.2097, MASK, 1.0, [(_at(200.0), MASK, 1.0)]) == 1)

@@ -18,7 +18,7 @@ from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report
 from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import MASKS, RestoreSettings
 
 CLIP = Path(__file__).parent.parent / "samples" / "old_film.mp4"
 FRAMES = range(44, 68)  # a cut lies in the middle
@@ -30,10 +30,10 @@ def _planes(frames: list[Frame]) -> list[list[np.ndarray]]:
     return [[plane.copy() for plane in frame.planes] for frame in frames]
 
 
-@pytest.fixture(scope="module")
-def rendering(tiny_model: Path) -> Rendering:
+@pytest.fixture(scope="module", params=MASKS)
+def rendering(tiny_model: Path, request: pytest.FixtureRequest) -> Rendering:
     """A renderer, the frames, and what it makes of them all at once."""
-    chosen = RestoreSettings(model=str(tiny_model), detector="builtin", batch=2)
+    chosen = RestoreSettings(model=str(tiny_model), detector="builtin", batch=2, mask=request.param)
     tracks: Tracks = analyse(CLIP, chosen)
     assert any(FRAMES.start < shot.start < FRAMES.stop for shot in tracks.shots)
     restorer, template = open_restorer(chosen, Silent())

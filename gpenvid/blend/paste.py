@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gpenvid.blend.color import keep_source_colour, luma_only
 from gpenvid.blend.grain import source_grain
-from gpenvid.blend.mask import face_ellipse
+from gpenvid.blend.mask import MaskKind
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class BlendSettings:
         keep_colour: keep the source's low frequencies.
         deflicker: average the change over neighbouring frames where the faces agree.
         grain: share of the source's own fine noise that is kept on top, 0 to 1.
+        mask: what of the crop is changed: `ellipse`, or `hull` around the landmarks.
         least_likeness: cosine of face embeddings from which a restored face counts as somebody else; a little above it, it
             comes in by degrees.
     """
@@ -29,6 +30,7 @@ class BlendSettings:
     keep_colour: bool = True
     deflicker: bool = True
     grain: float = 0.0
+    mask: MaskKind = "ellipse"
     least_likeness: float = 0.25
 
 
@@ -41,9 +43,9 @@ def masked_change(
     residual: NDArray[np.float32],
     source: NDArray[np.float32],
     settings: BlendSettings,
+    mask: NDArray[np.float32],
     *,
     weight: float,
-    eye_distance: float,
     monochrome: bool,
     factor: float,
     share: NDArray[np.float32] | None = None,
@@ -52,8 +54,8 @@ def masked_change(
 
     Args:
         residual, source: (S, S, 3) float32 RGB.
+        mask: (S, S) float32 in [0, 1].
         weight: share of the change for this face in this frame, 0 to 1, beside the settings' strength.
-        eye_distance: of the template, as a fraction of the crop's side.
         monochrome: change luma only.
         factor: crop pixels per picture pixel.
         share: (S, S) part of each pixel that is this face's, where faces overlap; None for all.
@@ -66,7 +68,6 @@ def masked_change(
         change = change + np.float32(settings.grain) * source_grain(source, factor)
     if monochrome:
         change = luma_only(change)
-    mask = face_ellipse(residual.shape[0], eye_distance)
     if share is not None:
         mask = mask * share
     return change * (mask[:, :, None] * np.float32(settings.strength * weight))

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
-from gpenvid.faces.align import GPEN
+from gpenvid.faces.align import GPEN, crop_affine
+from gpenvid.faces.tracks import Track
+from gpenvid.geometry import apply_affine
 
 _WIDTHS = (0.0, 1.0, 1.5, 2.2, 3.3, 5.0, 7.5)  # standard deviations in frames, narrow to wide
 _TOLERANCE = 0.016  # of the eye distance: how far a wider average may lie from a narrower one
 _BEHIND = 0.038  # of the eye distance: how far a moving head's smoothed place may lie from where the landmarks put it
 _AROUND = 0.1  # the same, in addition, for a head that is still
+_SHAPE = np.array([1, 6, 15, 20, 15, 6, 1])  # weights of a frame's neighbours in the shape of a face
 _SLOW, _MOVING = 0.02, 0.04  # eye distances a frame between which the one passes into the other
 
 
@@ -35,6 +38,19 @@ def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     apart = _shift(calm - values, side) / eyes
     kept = np.minimum(1, (_BEHIND + still * _AROUND) / np.maximum(apart, 1e-9))
     return np.asarray(values + kept[:, None] * (calm - values))
+
+
+def steady_shape(track: Track, frame: int, size: int) -> NDArray[np.float64]:
+    """Where a face's landmarks lie in its own crop, (5, 2) in pixels, averaged over three frames on either side inside the track.
+
+    Args:
+        frame: index in the clip.
+        size: side of the crop, GPEN's template.
+    """
+    at, reach = frame - track.start, len(_SHAPE) // 2
+    near = range(max(0, at - reach), min(len(track.landmarks), at + reach + 1))
+    shapes = [apply_affine(crop_affine(track.parameters[i], size), track.landmarks[i]) for i in near]
+    return np.asarray(np.average(shapes, axis=0, weights=[_SHAPE[i - at + reach] for i in near]))
 
 
 def _averaged(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpenvid.blend.deflicker import REACH, Moment, steady_residual
-from gpenvid.blend.mask import ellipse_box
+from gpenvid.blend.mask import ellipse_box, face_ellipse, landmark_hull
 from gpenvid.blend.overlap import overlap_share
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change
 from gpenvid.faces.align import GPEN, Template, crop_affine, fit_similarity
 from gpenvid.faces.embedding import FaceEmbedder
+from gpenvid.faces.smooth import steady_shape
 from gpenvid.faces.tracks import Track, Tracks
-from gpenvid.geometry import Affine, compose, invert
+from gpenvid.geometry import Affine, apply_affine, compose, invert
 from gpenvid.job.pipeline import frame_bytes
 from gpenvid.job.progress import Progress
 from gpenvid.job.report import Report
@@ -33,7 +34,9 @@ _MOST_WAITING = 16  # frames: a batch is not worth holding more pictures than th
 
 def blend_settings(settings: RestoreSettings) -> BlendSettings:
     """The part of a user's choices that concerns blending."""
-    return BlendSettings(settings.strength, settings.keep_colour, settings.deflicker, settings.grain, settings.least_likeness)
+    return BlendSettings(
+        settings.strength, settings.keep_colour, settings.deflicker, settings.grain, settings.mask, settings.least_likeness
+    )
 
 
 @dataclass(eq=False)
@@ -43,6 +46,7 @@ class _FaceJob:
     region: Region
     to_crop: Affine
     crop: NDArray[np.float32]
+    mask: NDArray[np.float32]
     weight: float
     residual: NDArray[np.float32] | None = None
     same_person: float = 1.0
@@ -204,7 +208,13 @@ class Renderer:
             return "outside the picture"
         rgb = read_region(frame.planes, region, frame.layout, frame.color, frame.height)
         in_region = compose(to_crop, np.array([[1.0, 0.0, region.left], [0.0, 1.0, region.top]]))
-        return _FaceJob(region, in_region, cut_crop(rgb, in_region, size), weight)
+        return _FaceJob(region, in_region, cut_crop(rgb, in_region, size), self._mask(track, index, between), weight)
+
+    def _mask(self, track: Track, index: int, between: Affine) -> NDArray[np.float32]:
+        size = self._restorer.size
+        if self._settings.mask == "ellipse":
+            return face_ellipse(size, self._template.eye_distance)
+        return landmark_hull(size, self._template.eye_distance, apply_affine(between, steady_shape(track, index, size)))
 
     def _blend(self, job: FrameJob, track: int, face: _FaceJob, window: deque[FrameJob]) -> bool:
         """Add the change of one face to its frame; False where a guard leaves it alone."""
@@ -223,8 +233,8 @@ class Renderer:
             residual,
             face.crop,
             self._settings,
+            face.mask,
             weight=face.weight * same_person,
-            eye_distance=self._template.eye_distance,
             monochrome=job.monochrome,
             factor=magnification(face.to_crop),
             share=self._share(job, face),
@@ -247,11 +257,11 @@ class Renderer:
         """The part of each pixel that is this face's and not that of another one in the frame; None where none is near."""
         into_frame = invert(face.in_frame())
         others = [
-            (compose(other.in_frame(), into_frame), other.weight)
+            (compose(other.in_frame(), into_frame), other.mask, other.weight)
             for other in job.faces.values()
             if other is not face and other.region.overlaps(face.region)
         ]
-        return overlap_share(self._restorer.size, self._template.eye_distance, face.weight, others) if others else None
+        return overlap_share(self._template.eye_distance, face.mask, face.weight, others) if others else None
 
 
 def _known(residual: NDArray[np.float32] | None) -> NDArray[np.float32]:

@@ -208,9 +208,9 @@ def test_loops_that_cannot_be(client: TestClient, tiny_model: Path, first: int, 
 
 
 def test_the_render_is_what_the_page_was_set_to(client: TestClient, session: PreviewSession, tiny_model: Path) -> None:
-    page = choices(tiny_model, strength=0.5, color="restored") | {"people": {"1": {"strength": 0.7, "included": False}}}
+    page = choices(tiny_model, strength=0.5, color="restored", mask="hull") | {"people": {"1": {"strength": 0.7, "included": False}}}
     command = client.post("/api/command", json=page).json()["command"]
-    assert command.endswith(f"--model {tiny_model} --strength 0.5 --color restored")
+    assert command.endswith(f"--model {tiny_model} --strength 0.5 --mask hull --color restored")
     assert client.post("/api/render", json={"page": page}).status_code == 202
     assert client.post("/api/render", json={"page": page}).json()["error"]["message"] == "a render is running"
     until(lambda: session.render.status.state == "done")

@@ -5,125 +5,22 @@ With `GPENVID_SHOTS=FOLDER` every state's screenshot is kept there, to be looked
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from browsing import CHROMIUM, SAMPLES, canvas, settled, shot
 
 from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.sidecar import write_sidecar
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("fastapi", reason="the server's packages are not installed")
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
-
-SAMPLES = Path(__file__).parent.parent.parent / "samples"
-EXTRA = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]  # tests run as root in containers
-
-
-@dataclass
-class Served:
-    """A preview that is running."""
-
-    address: str
-    clip: Path
-    stop: threading.Event
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=EXTRA)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def serve(tmp_path: Path, tiny_model: Path) -> Iterator[object]:
-    """Start previews of clips; they end with the test."""
-    import uvicorn
-
-    from gpenvid import RestoreSettings
-    from gpenvid.job.preview.clip import PreviewClip
-    from gpenvid.job.progress import Silent
-    from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
-    from gpenvid.server.preview.app import preview_app
-    from gpenvid.server.preview.session import PreviewSession
-    from gpenvid.server.run import address_of, listen
-
-    running = []
-
-    def start(source: Path, *, analyse: bool = True) -> Served:
-        clip = tmp_path / source.name
-        if clip != source:
-            shutil.copy(source, clip)
-        session = PreviewSession(PreviewClip(clip, RestoreSettings(model=str(tiny_model), detector="builtin")), None, Silent())
-        app = Guard(preview_app(session), GuardSettings(token="t" * 24, cookies=True, policy=PAGE_POLICY))
-        opened = listen("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
-        thread.start()
-        if analyse:
-            session.start()
-        served = Served(f"{address_of(opened)}/?token={'t' * 24}", clip, threading.Event())
-        running.append((server, thread, session, opened))
-        return served
-
-    yield start
-    for server, thread, session, opened in running:
-        session.open = False
-        server.should_exit = True
-        thread.join(10)
-        session.close()
-        opened.close()
-
-
-@pytest.fixture
-def page(browser) -> Iterator[object]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(30_000)
-    opened = context.new_page()
-    troubles: list[str] = []
-    opened.on("pageerror", lambda error: troubles.append(str(error)))
-    opened.on("console", lambda message: troubles.append(message.text) if "Content Security" in message.text else None)
-    opened.on("request", lambda request: troubles.append(request.url) if not _is_own(request.url) else None)
-    yield opened
-    context.close()
-    assert troubles == []
-
-
-def _is_own(address: str) -> bool:
-    return address.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:"))
-
-
-def shot(page, name: str) -> bytes:
-    picture = page.screenshot()
-    folder = os.environ.get("GPENVID_SHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / f"{name}.png").write_bytes(picture)
-    return bytes(picture)
-
-
-def settled(page, frame: int) -> None:
-    page.wait_for_selector(f"#canvas[data-settled='{frame}']")
-    page.wait_for_selector("#stage[aria-busy='false']")
-
-
-def canvas(page) -> np.ndarray:
-    import cv2
-
-    data = page.locator("#canvas").screenshot()
-    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).astype(int)
 
 
 def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None:
@@ -196,6 +93,7 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     page.keyboard.press("1")
     page.locator("[data-look='1']").click()
     page.locator("#grain").fill("60")
+    page.locator("[data-mask='hull']").click()
     page.keyboard.press("a")
     settled(page, frame)
     page.wait_for_timeout(150)
@@ -214,6 +112,7 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     sidecar = served.clip.with_name("old_film.tracks.json")
     assert 0.0 in [t.strength for t in read_sidecar(sidecar).tracks]
     assert read_preview(sidecar)["looks"][1]["grain"] == 0.6
+    assert [look["mask"] for look in read_preview(sidecar)["looks"]] == ["ellipse", "hull"]
     page.reload()
     page.wait_for_selector("#person-1.out")
     assert page.locator("#save-state").inner_text() == "choices saved"

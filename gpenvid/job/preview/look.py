@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from gpenvid.errors import UsageError
 from gpenvid.faces.tracks import Tracks
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import Mask, RestoreSettings
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Look:
 
     Attributes:
         model: restorer by name.
-        strength, keep_colour, deflicker, grain: see `RestoreSettings`.
+        strength, keep_colour, deflicker, grain, mask: see `RestoreSettings`.
         people: strength by track id, where it differs from what the tracks say.
     """
 
@@ -24,12 +24,13 @@ class Look:
     keep_colour: bool = True
     deflicker: bool = True
     grain: float = 0.0
+    mask: Mask = "ellipse"
     people: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def of(cls, settings: RestoreSettings) -> Look:
         """The look that settings give, `only` and `exclude` apart."""
-        return cls(settings.model, settings.strength, settings.keep_colour, settings.deflicker, settings.grain)
+        return cls(settings.model, settings.strength, settings.keep_colour, settings.deflicker, settings.grain, settings.mask)
 
     def settings(self, base: RestoreSettings) -> RestoreSettings:
         """Other choices from `base`, these from here.
@@ -44,6 +45,7 @@ class Look:
             keep_colour=self.keep_colour,
             deflicker=self.deflicker,
             grain=self.grain,
+            mask=self.mask,
         )
 
     def tracks(self, tracks: Tracks) -> Tracks:

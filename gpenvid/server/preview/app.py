@@ -79,6 +79,7 @@ def preview_app(session: PreviewSession) -> FastAPI:
                 "color": "source" if clip.settings.keep_colour else "restored",
                 "deflicker": clip.settings.deflicker,
                 "grain": clip.settings.grain,
+                "mask": clip.settings.mask,
             },
         }
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gpenvid.errors import UsageError
 from gpenvid.job.preview.look import Look
+from gpenvid.settings import Mask
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _MOST_PEOPLE = 20000
@@ -24,11 +25,12 @@ class LookForm(BaseModel):
     color: Literal["source", "restored"] = "source"
     deflicker: bool = True
     grain: Share = 0.0
+    mask: Mask = "ellipse"
 
     def look(self, people: dict[int, float]) -> Look:
         """As the job room knows it."""
         chosen = tuple(sorted(people.items()))
-        return Look(self.model, self.strength, self.color == "source", self.deflicker, self.grain, chosen)
+        return Look(self.model, self.strength, self.color == "source", self.deflicker, self.grain, self.mask, chosen)
 
 
 class Person(BaseModel):
@@ -105,6 +107,7 @@ class FrameQuery(BaseModel):
     color: Literal["source", "restored"] = "source"
     deflicker: bool = True
     grain: Share = 0.0
+    mask: Mask = "ellipse"
     people: str = Field(default="", max_length=200_000)
 
     def look(self) -> Look | None:
@@ -119,7 +122,7 @@ class FrameQuery(BaseModel):
             chosen = dict(_pair(part) for part in self.people.split(",") if part)
         except ValueError as error:
             raise UsageError("people are not written like 1:0.5,2:0", "load the page again") from error
-        form = LookForm(model=self.model, strength=self.strength, color=self.color, deflicker=self.deflicker, grain=self.grain)
+        form = LookForm.model_validate(self.model_dump(include=set(LookForm.model_fields)))
         return form.look(chosen)
 
 

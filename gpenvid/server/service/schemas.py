@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from gpenvid.server.service.problems import ProblemDetail
 from gpenvid.server.service.runner import Live, result_name
 from gpenvid.server.service.store import Job
+from gpenvid.settings import Mask
 
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 
@@ -31,6 +32,7 @@ class PictureOptions(BaseModel):
     strength: float = Field(1.0, ge=0, le=1, description="Share of the change that is applied.")
     color: Literal["source", "restored"] = Field("source", description="Whose low frequencies to keep; `source` prevents tint.")
     grain: float = Field(0.0, ge=0, le=1, description="Share of the source's own fine noise that is put back on restored faces.")
+    mask: Mask = Field("ellipse", description="What of a face is changed: `ellipse`, hairline to under the chin, or `hull`, brows to chin.")
 
 
 class JobOptions(PictureOptions):

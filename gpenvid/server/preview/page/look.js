@@ -1,14 +1,15 @@
-// The look: model, strength, grain, colour, de-flicker; A and B; which view.
+// The look: model, strength, grain, colour, mask, de-flicker; A and B; which view.
 import { byId, element, radioGroup, show } from "./dom.js";
 import { chooseLook, state, update, VIEWS, watch } from "./state.js";
 import { names } from "./viewer.js";
 
-let showView, showLook, showColor;
+let showView, showLook, showColor, showMask;
 
 export function startLook() {
   showView = radioGroup(byId("views"), "view", (view) => update({ view }));
   showLook = radioGroup(document.querySelector("[aria-label='Which look is edited']"), "look", (look) => update({ active: Number(look) }));
   showColor = radioGroup(document.querySelector("[aria-labelledby='color-label']"), "color", (color) => chooseLook({ color }));
+  showMask = radioGroup(document.querySelector("[aria-labelledby='mask-label']"), "mask", (mask) => chooseLook({ mask }));
   byId("ab").addEventListener("click", toggleCompare);
   byId("model").addEventListener("change", (event) => chooseLook({ model: event.target.value }));
   for (const name of ["strength", "grain"]) {
@@ -56,6 +57,7 @@ function showChosen() {
   if (!look) return;
   showLook(state.active);
   showColor(look.color);
+  showMask(look.mask);
   byId("model").value = look.model;
   byId("deflicker").checked = look.deflicker;
   for (const name of ["strength", "grain"]) {

@@ -20,8 +20,8 @@ export function address(frame, side, width, form) {
   const look = lookOf(side);
   const query = new URLSearchParams({ form, width, session: state.clip.session });
   if (look) {
-    const { model, strength, color, deflicker, grain } = look;
-    for (const [key, value] of Object.entries({ kind: "restored", model, strength, color, deflicker, grain })) query.set(key, value);
+    const { model, strength, color, deflicker, grain, mask } = look;
+    for (const [key, value] of Object.entries({ kind: "restored", model, strength, color, deflicker, grain, mask })) query.set(key, value);
     const people = peopleText(frame);
     if (people) query.set("people", people);
   }

@@ -124,7 +124,7 @@ function paintRuler(width, frames, colour) {
     context.fillRect(x, 4, 1, RULER - 4);
     context.fillStyle = colour.quiet;
     const text = step < 1 ? clockText(moment).slice(0, -2) : clockText(moment).split(".")[0];
-    if (x + 40 < width) context.fillText(text, x + 4, 9);
+    if (x + 40 < width) context.fillText(text, x + 7, 9);
   }
 }
 

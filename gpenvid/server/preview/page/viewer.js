@@ -13,6 +13,7 @@ const stage = byId("stage");
 const canvas = byId("canvas");
 const context = canvas.getContext("2d", { alpha: false });
 const wipe = byId("wipe");
+const DRAG = 4; // screen pixels from which a press is a drag and no click
 
 let shown = { left: null, right: null }; // the pictures on the screen: {where, bitmap}
 let scheduled = false;
@@ -57,6 +58,11 @@ function wanted() {
   return { width, form: exact ? "png" : "jpeg" };
 }
 
+function wantedBy(side) {
+  const { width, form } = wanted();
+  return address(state.frame, side, width, form);
+}
+
 function refresh() {
   if (!state.clip || !state.times.length || state.loop) {
     draw();
@@ -75,7 +81,8 @@ function refresh() {
       missing += 1;
       ask(where, side)
         .then((made) => {
-          if (state.frame !== frame) return;
+          // The view may have gone on to a picture that was there already.
+          if (where !== wantedBy(side)) return;
           shown[side] = { where, bitmap: made, frame };
           if (!isBusy()) settle(begun, width, form, asked);
           draw();
@@ -107,10 +114,9 @@ function isRestored(side) {
 // Whether what is on the screen is not yet what was asked for.
 function isBusy() {
   if (!state.clip || !state.times.length || state.loop) return false;
-  const { width, form } = wanted();
   return sides().some((side) => {
     if (isRestored(side) && state.frame >= restorable()) return false;
-    return shown[side]?.where !== address(state.frame, side, width, form);
+    return shown[side]?.where !== wantedBy(side);
   });
 }
 
@@ -237,13 +243,23 @@ function startWipe() {
     const x = (clientX - stage.getBoundingClientRect().left) * ratio();
     update({ wipe: Math.min(1, Math.max(0, (x - seen.x) / seen.width)) });
   };
+  let from = null;
   wipe.addEventListener("pointerdown", (event) => {
     wipe.setPointerCapture(event.pointerId);
+    from = { x: event.clientX, moved: false };
     event.stopPropagation();
   });
   wipe.addEventListener("pointermove", (event) => {
-    if (wipe.hasPointerCapture(event.pointerId)) moveTo(event.clientX);
+    if (!from) return;
+    from.moved ||= Math.abs(event.clientX - from.x) >= DRAG;
+    if (from.moved) moveTo(event.clientX);
   });
+  wipe.addEventListener("pointerup", (event) => {
+    // A click is meant for the face behind the line.
+    if (from && !from.moved) document.elementsFromPoint(event.clientX, event.clientY).find((e) => e.matches(".face"))?.click();
+    from = null;
+  });
+  wipe.addEventListener("pointercancel", () => (from = null));
   wipe.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -0.02, ArrowDown: -0.1, ArrowRight: 0.02, ArrowUp: 0.1, PageDown: -0.25, PageUp: 0.25 }[event.key];
     const to = { Home: 0, End: 1 }[event.key] ?? (step === undefined ? null : state.wipe + step * (event.shiftKey ? 5 : 1));
@@ -257,13 +273,17 @@ function startWipe() {
 function startPan() {
   let from = null;
   stage.addEventListener("pointerdown", (event) => {
-    if (!state.clip || !state.zoom || event.button !== 0 || event.target.closest("button, .wipe, .notice")) return;
+    if (!state.clip || !state.zoom || event.button !== 0 || event.target.closest("button:not(.face), .wipe, .notice")) return;
     from = { x: event.clientX, y: event.clientY, centre: centreNow() };
-    stage.setPointerCapture(event.pointerId);
-    stage.classList.add("panning");
   });
   stage.addEventListener("pointermove", (event) => {
     if (!from) return;
+    if (!stage.hasPointerCapture(event.pointerId)) {
+      if (Math.hypot(event.clientX - from.x, event.clientY - from.y) < DRAG) return;
+      // From here on it is no click on a face.
+      stage.setPointerCapture(event.pointerId);
+      stage.classList.add("panning");
+    }
     const scale = state.zoom / (canvas.width / stage.clientWidth);
     update({ follow: 0, centre: [from.centre[0] - (event.clientX - from.x) / scale, from.centre[1] - (event.clientY - from.y) / scale] });
   });
@@ -294,10 +314,13 @@ function centreNow() {
 
 const STEPS = [1, 2, 3, 4, 6, 8];
 
+function largerSteps(pane) {
+  return STEPS.filter((s) => s > fitScale(pane) * 1.05);
+}
+
 export function zoomBy(step, event = null) {
   const pane = panes(canvas.width, canvas.height)[0];
-  const fit = fitScale(pane);
-  const larger = STEPS.filter((s) => s > fit * 1.05);
+  const larger = largerSteps(pane);
   const at = larger.indexOf(state.zoom);
   const next = at + step;
   if (next < 0) {
@@ -319,13 +342,15 @@ export function zoomBy(step, event = null) {
   update({ zoom, centre, follow: event ? 0 : state.follow });
 }
 
-// As large as it goes with the face whole, in whole steps, so that its pixels stay squares.
+// As large as it goes with the face whole, in whole steps, so that its pixels stay squares; larger than the fitted picture in any case.
 export function zoomToFace(id) {
   const found = state.places.find(([number]) => number === id) ?? state.places[0];
   if (!found) return;
   const [number, x0, y0, x1, y1] = found;
   const pane = panes(canvas.width, canvas.height)[0];
   const scale = Math.min(pane.width / (1.5 * (x1 - x0)), pane.height / (1.5 * (y1 - y0)));
-  const zoom = STEPS.filter((s) => s <= Math.max(1, scale)).pop();
+  const larger = largerSteps(pane);
+  const zoom = larger.filter((s) => s <= scale).pop() ?? larger[0];
+  if (!zoom) return;
   update({ zoom, centre: [(x0 + x1) / 2, (y0 + y1) / 2], follow: number });
 }

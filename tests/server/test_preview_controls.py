@@ -1,0 +1,144 @@
+"""What hands do on the preview page: clicks, drags, keys, fingers. Skipped without Chromium or Playwright."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from browsing import CHROMIUM, SAMPLES, at_a_face, canvas, face_box, settled, shot
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("fastapi", reason="the server's packages are not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
+
+
+def test_a_click_on_a_face_behind_the_wipe_leaves_the_person_out_and_a_drag_does_not(serve, page) -> None:
+    face = at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    wipe = page.locator("#wipe").bounding_box()
+    x, y = wipe["x"] + wipe["width"] / 2, face["y"] + face["height"] / 2
+    assert face["x"] < x < face["x"] + face["width"]
+    page.mouse.click(x, y)
+    page.wait_for_selector(".face.out")
+    assert page.get_attribute("#wipe", "aria-valuenow") == "50"
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=3)
+    page.mouse.up()
+    assert int(page.get_attribute("#wipe", "aria-valuenow")) > 52
+    assert page.locator(".face.out").count() == 1
+
+
+def test_the_zoom_to_a_face_that_fills_the_picture_enlarges_it_too(serve, page, make_clip, astronaut: np.ndarray) -> None:
+    portrait = np.ascontiguousarray(astronaut[40:200, 140:300])
+    served = serve(make_clip([np.roll(portrait, i // 2, axis=1) for i in range(12)], "portrait.mp4", codec="libx264"))
+    fitted = at_a_face(page, served)
+    page.keyboard.press("z")
+    assert face_box(page)["width"] > 1.04 * fitted["width"]
+
+
+def test_a_zoomed_picture_is_moved_by_dragging_a_face(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    for key in "5z+":
+        page.keyboard.press(key)
+    before = face_box(page)
+    x, y = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 50, y, steps=3)
+    page.mouse.up()
+    assert face_box(page)["x"] - before["x"] == pytest.approx(-50, abs=3)
+    assert page.locator(".face.out").count() == 0
+
+
+def test_a_picture_that_comes_late_does_not_replace_the_exact_one(serve, page) -> None:
+    """The view has gone on meanwhile, to a picture that is there already."""
+    page.set_viewport_size({"width": 1120, "height": 700})
+    at_a_face(page, serve(SAMPLES / "interview.mp4"))
+    held = []
+    page.route("**/api/frame/0?form=jpeg*", lambda route: held.append(route))
+    page.keyboard.press("2")
+    page.wait_for_selector("#stage[aria-busy='true']")
+    page.wait_for_timeout(200)
+    page.keyboard.press("z")
+    page.wait_for_selector("#stage[aria-busy='false']")
+    exact = canvas(page)
+    assert held
+    for late in held:
+        late.continue_()
+    page.wait_for_timeout(700)
+    assert page.get_attribute("#stage", "aria-busy") == "false"
+    assert np.array_equal(canvas(page), exact)
+
+
+def test_l_plays_on_j_plays_back_and_k_stops(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    page.keyboard.press("l")
+    page.wait_for_function("() => Number(document.getElementById('frame').textContent) >= 8")
+    page.keyboard.press("k")
+    held = int(page.locator("#frame").inner_text())
+    settled(page, held)
+    page.wait_for_timeout(300)
+    assert int(page.locator("#frame").inner_text()) == held
+    page.keyboard.press("j")
+    page.wait_for_function(f"() => Number(document.getElementById('frame').textContent) <= {held - 4}")
+    page.keyboard.press("k")
+
+
+def test_the_mask_changes_the_picture_and_its_choice_follows_the_keys(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    page.keyboard.press("End")
+    page.keyboard.press("3")
+    settled(page, 99)
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(250)
+    ellipse = canvas(page)
+    page.locator("[data-mask='ellipse']").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_attribute("[data-mask='hull']", "aria-checked") == "true"
+    page.wait_for_timeout(100)
+    settled(page, 99)
+    page.wait_for_timeout(250)
+    hull = canvas(page)
+    assert np.count_nonzero(hull > 12) < 0.8 * np.count_nonzero(ellipse > 12)
+
+
+def test_a_render_that_is_stopped_on_the_page_is_gone_on_with(serve, page) -> None:
+    served = serve(SAMPLES / "old_film.mp4")
+    at_a_face(page, served)
+    page.locator("#render").click()
+    page.wait_for_selector("#pause:not([hidden])")
+    page.locator("#pause").click()
+    page.locator("#stop").click()
+    page.wait_for_selector("#stop", state="hidden")
+    shot(page, "stopped")
+    assert not served.clip.with_name("old_film_restored.mp4").exists()
+    page.locator("#render").click()
+    page.wait_for_selector("#download", timeout=90_000)
+    assert served.clip.with_name("old_film_restored.mp4").exists()
+
+
+@pytest.mark.parametrize(("touch", "least"), [(False, 24), (True, 40)])
+def test_controls_are_large_enough_to_be_hit(serve, browser, touch: bool, least: int) -> None:
+    served = serve(SAMPLES / "old_film.mp4")
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=touch, is_mobile=touch)
+    page = context.new_page()
+    page.goto(served.address)
+    page.wait_for_selector("#include-1")
+    small = page.evaluate(
+        """(least) => [...document.querySelectorAll("button, select, input, a[href]")]
+          .filter((e) => e.checkVisibility() && !e.matches(".skip, .face"))
+          .filter((e) => {
+            e.scrollIntoView({ block: "end" });
+            scrollBy(0, 60);
+            const box = e.getBoundingClientRect();
+            const middle = (box.top + box.bottom) / 2;
+            if (!e.matches(".switch")) return box.height < least || box.width < Math.min(least, 32);
+            const reach = least / 2 - 1;
+            return [middle - reach, middle + reach].some((y) => document.elementFromPoint((box.left + box.right) / 2, y) !== e);
+          })
+          .map((e) => `${e.id || e.textContent.trim()} ${e.getBoundingClientRect().height}`)""",
+        least,
+    )
+    shot(page, f"controls-{'touch' if touch else 'mouse'}")
+    assert small == []
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    context.close()
