@@ -85,7 +85,7 @@ def test_variable_frame_rate_and_a_late_start_are_kept(
 
 
 def test_the_report_says_what_was_done(retinaface: Path, tiny_model: Path, tmp_path: Path) -> None:
-    report = gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), dtype="fp32"))
+    report = gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model)))
     facts = json.loads(report.to_json())
     assert facts["version"] == 1
     assert facts["frames"] == facts["analysis"]["frames"] == 150
