@@ -16,7 +16,7 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import WeightsError
 from gpenvid.faces.shots import Shot
-from gpenvid.job.parts import cut_segments
+from gpenvid.job.parts import SEGMENT_FRAMES, cut_segments
 from gpenvid.media.audit import audit
 from gpenvid.media.reader import VideoReader
 from gpenvid.restore.restorer import fast_bf16
@@ -153,13 +153,13 @@ def test_deinterlacing_gives_one_progressive_frame_for_each(shared: Path, retina
     assert report.frames == sum(1 for _ in reader.frames()) == 30
 
 
-@pytest.mark.parametrize("length", [1, 95, 96, 97, 400])
+@pytest.mark.parametrize("length", [1, SEGMENT_FRAMES - 1, SEGMENT_FRAMES, SEGMENT_FRAMES + 1, 400])
 def test_segments_cover_a_shot_without_overlap(length: int) -> None:
     segments = cut_segments([Shot(0, length), Shot(length, length + 7)])
     assert [s for s, _ in segments] == [0, *(e for _, e in segments[:-1])]
     assert segments[-1][1] == length + 7
     assert any(start == length for start, _ in segments)
-    assert max(end - start for start, end in segments) <= 96
+    assert max(end - start for start, end in segments) <= SEGMENT_FRAMES
 
 
 def test_a_face_that_turns_into_someone_else_is_left_alone(

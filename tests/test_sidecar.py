@@ -98,6 +98,19 @@ def test_a_strength_written_into_the_file_counts(sidecar: Path, tiny_model: Path
     assert report.skipped == {"strength 0": 50}
 
 
+def test_every_face_is_either_restored_or_named_with_its_reason(sidecar: Path, tiny_model: Path, tmp_path: Path) -> None:
+    content = json.loads(sidecar.read_text())
+    first, second = content["tracks"]
+    first["flags"] = [{"start": 10, "end": 22, "reason": "turned away"}]
+    first["weights"][10:25] = [0] * 15
+    first["parameters"][30:34] = [[p[0], p[1], -5000.0, p[3]] for p in first["parameters"][30:34]]
+    second["weights"][:7] = [0] * 7
+    sidecar.write_text(json.dumps(content))
+    report = gpenvid.restore(FILM, tmp_path / "out.mkv", RestoreSettings(model=str(tiny_model), codec="ffv1", tracks=sidecar))
+    assert report.skipped == {"turned away": 12, "eased out": 3 + 7, "outside the picture": 4}
+    assert report.faces + sum(report.skipped.values()) == 100
+
+
 def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
     def change(content: dict[str, Any]) -> None:
         *parents, last = path.split(".")

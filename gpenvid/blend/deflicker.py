@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 3
+REACH = 5
 """Frames looked at on either side."""
 
-_NEAR = (1.0, 0.9, 0.7, 0.4)  # weight by distance in frames
+_NEAR = (1.0, 1.0, 0.9, 0.8, 0.6, 0.4)  # weight by distance in frames
 _AGREE = 0.05  # difference of the source crops, low-passed, at which a neighbour counts for e^-1
 _SOFT = 1 / 100  # of the crop: noise below this size is no disagreement
 _LEAST_FLOW = 64  # pixels: the flow's own least picture

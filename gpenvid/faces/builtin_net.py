@@ -88,12 +88,12 @@ class LandmarkNet(nn.Module):
                 _Unit(3, 16, 3, 2, normalise=n),
                 _Unit(16, 32, 3, 2, normalise=n),
                 _Unit(32, 32, 3, normalise=n),
-                _Unit(32, 48, 3, 2, normalise=n),
-                _Unit(48, 48, 3, normalise=n),
-                _Unit(48, 48, 3, 2, normalise=n),
+                _Unit(32, 64, 3, 2, normalise=n),
+                _Unit(64, 64, 3, normalise=n),
+                _Unit(64, 64, 3, 2, normalise=n),
             ]
         )
-        self.hidden = nn.Linear(48 * 4 * 4, 96)
+        self.hidden = nn.Linear(64 * 4 * 4, 96)
         self.output = nn.Linear(96, 11)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,17 +11,18 @@ from gpenvid.faces.tracks import Track
 from gpenvid.geometry import apply_affine
 
 _WIDTHS = (0.0, 1.0, 1.5, 2.2, 3.3, 5.0, 7.5)  # standard deviations in frames, narrow to wide
-_TOLERANCE = 0.016  # of the eye distance: how far a wider average may lie from a narrower one
+_TOLERANCE = 0.02  # of the eye distance: how far a wider average may lie from a narrower one
 _BEHIND = 0.038  # of the eye distance: how far a moving head's smoothed place may lie from where the landmarks put it
-_AROUND = 0.1  # the same, in addition, for a head that is still
+_AROUND = 0.05  # the same, in addition, for a head that is still
+_BREATH = 0.7  # frames: standard deviation of the low-pass before speed is taken; more would hide the weave of film
+_SLOW, _MOVING = 0.02, 0.03  # eye distances a frame between which the one passes into the other
 _SHAPE = np.array([1, 6, 15, 20, 15, 6, 1])  # weights of a frame's neighbours in the shape of a face
-_SLOW, _MOVING = 0.02, 0.04  # eye distances a frame between which the one passes into the other
 
 
 def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smooth (N, 4) log scale, angle, centre x, centre y without delay, as much as the motion allows.
 
-    For every frame the widest symmetric Gaussian is taken whose result stays within 2 to 4% of the eye distance of all
+    For every frame the widest symmetric Gaussian is taken whose result stays within 3 to 4% of the eye distance of all
     narrower ones (Lepski's rule): a still head is averaged over many frames, a fast turn over hardly any. What trembles around
     the average is not always noise: old film weaves, and a nod can be shorter than the averages. Where a head moves, its place
     is therefore kept within 4% of the eye distance of the landmarks'.
@@ -33,7 +34,7 @@ def smooth_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     calm = _averaged(values)
     side = np.exp(values[:, :1])
     eyes = GPEN.eye_distance * side[:, 0]
-    speed = np.hypot(*np.gradient(gaussian_filter1d(values[:, 2:], 1.0, axis=0, mode="nearest"), axis=0).T) / eyes
+    speed = np.hypot(*np.gradient(gaussian_filter1d(values[:, 2:], _BREATH, axis=0, mode="nearest"), axis=0).T) / eyes
     still = np.clip((_MOVING - speed) / (_MOVING - _SLOW), 0, 1)
     apart = _shift(calm - values, side) / eyes
     kept = np.minimum(1, (_BEHIND + still * _AROUND) / np.maximum(apart, 1e-9))

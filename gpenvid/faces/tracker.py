@@ -21,10 +21,11 @@ from gpenvid.geometry import Affine, Face, apply_affine
 
 _MONOCHROME = 7.0  # largest mean chroma (of 255) of a frame without colour; compression alone leaves 1 to 4
 
-# Beliefs of close looks that nearly all frames of a track reach: 0.97 and more on faces of weak scores (old film, coarse
-# coding), 0.4 to 0.93 on leaves, clothes and hands.
-_DOUBTED, _TRUSTED = 0.5, 0.95
-_PERSISTENT = 24  # frames that a face must be believed in whose scores are all weak
+# Beliefs of close looks that nearly all frames of a track reach: 0.99 and more on faces of weak scores (old film, coarse
+# coding), 0.6 to 0.92 on leaves, clothes and hands.
+_DOUBTED, _TRUSTED = 0.94, 0.98
+_STRONG = 0.3  # of the way from the detector's sure score to 1: no leaves get so far, and a head that turns away may be doubted for a while
+_PERSISTENT = 24  # frames that a face must last whose scores are all weak
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class _Chain:
         beliefs = [s.belief for s in self.sightings if s.belief is not None]
         low = float(np.percentile(beliefs, 5)) if beliefs else None
         if self.best >= sure:
-            return low is None or low >= _DOUBTED or self.best >= (1 + sure) / 2
-        return low is not None and low >= _TRUSTED and len(self._scores) >= 3 and len(beliefs) >= _PERSISTENT
+            return low is None or low >= _DOUBTED or self.best >= sure + _STRONG * (1 - sure)
+        return low is not None and low >= _TRUSTED and len(self._scores) >= 3 and len(self.sightings) >= _PERSISTENT
 
 
 class Tracker:

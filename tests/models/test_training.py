@@ -23,6 +23,7 @@ from weights.training.damage_faces import LEVELS, degrade_face, training_level, 
 from weights.training.data import load_portraits, portrait_files
 from weights.training.detector_loss import assign, detector_loss, pack
 from weights.training.teacher import Labelled
+from weights.training.turn import turned
 
 TINY = GpenShape(size=256, style_dim=16, n_mlp=2, channels=(16, 16, 16, 16, 8, 8, 8))
 
@@ -159,9 +160,40 @@ def test_share_of_light_damage_is_kept() -> None:
 
 
 def test_second_look_trains_from_scratch(sources: Sources) -> None:
-    net = train_landmarks.train(sources, [doll().image[:64, :64]], steps=4, batch=8, workers=0)
+    rng = np.random.default_rng(2)
+    faces = train_landmarks.views(sources, None, rng, 6)
+    net = train_landmarks.train(faces, photos()[:1], [doll().image[:64, :64]], steps=4, batch=8)
     assert net.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 11)
     assert {v.dtype for v in train_detector.fold(net).values()} == {torch.float16}
+
+
+def test_views_keep_their_landmarks_on_the_face() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(12):
+        seen = train_landmarks.view(rng, doll(), None)
+        eyes = float(np.linalg.norm(seen.points[1] - seen.points[0]))
+        assert 8 < eyes < 75
+        assert np.abs(seen.points.mean(axis=0) - seen.image.shape[0] / 2).max() < 0.5 * eyes
+
+
+def test_what_the_second_look_learns_from_is_told_from_what_is_no_face() -> None:
+    rng = np.random.default_rng(5)
+    faces = [train_landmarks.view(rng, doll(), None) for _ in range(4)]
+    drawn = [train_landmarks.close_up_sample(rng, faces, photos()[:1]) for _ in range(60)]
+    assert {known for _, _, known in drawn} == {0.0, 1.0}
+    off = [np.abs(points - CLOSE_UP).mean() for _, points, known in drawn if known]
+    assert 0.3 < np.median(off) < 6.0  # the guess errs, and still looks at the face
+
+
+def test_a_turned_head_moves_the_nose_more_than_the_eyes() -> None:
+    face = doll()
+    marked = np.zeros_like(face.image)
+    for channel, point in ((0, face.landmarks[0][2]), (1, face.landmarks[0][:2].mean(axis=0))):
+        marked[int(point[1]) - 2 : int(point[1]) + 3, int(point[0]) - 2 : int(point[0]) + 3, channel] = 255
+    right = turned(marked, face.landmarks[0], 0.4, 0.0)
+    nose, eyes = (np.average(np.arange(256), weights=right[..., c].sum(axis=0)) for c in (0, 1))
+    assert nose - 128 > (eyes - 128) + 4 > 10
+    assert np.abs(turned(face.image, face.landmarks[0], 0.0, 0.0).astype(int) - face.image).mean() < 1
 
 
 def test_close_up_puts_the_landmarks_on_the_template() -> None:

@@ -111,6 +111,34 @@ def measure(detector: Detector, reference: Reference) -> Figures:
     return total
 
 
+def referee(detector: Detector, references: Sequence[Reference], every: int = 4) -> tuple[float, float, int]:
+    """Mean landmark distance from YuNet's, in its eye distances: the detector's, the teacher's, and over how many faces.
+
+    The teacher errs too. A third network that neither of the two has learned from says which of them is nearer to a face.
+    """
+    yunet = cv2.FaceDetectorYN.create(str(SHARED / "weights" / "face_detection_yunet_2023mar.onnx"), "", (LONGER, LONGER), 0.6)
+    apart: list[list[float]] = []
+    for image, faces in (pair for reference in references for pair in reference[::every]):
+        wanted = [f for f in faces if f.score >= SURE and f.box[2] - f.box[0] >= WIDEST_IGNORED]
+        ours = detector.detect([image])[0] if wanted else []
+        yunet.setInputSize((image.shape[1], image.shape[0]))
+        seen = yunet.detect(np.ascontiguousarray(image[..., ::-1]))[1] if ours else None
+        if seen is None:
+            continue
+        boxes = np.concatenate([seen[:, :2], seen[:, :2] + seen[:, 2:4]], axis=1).astype(np.float32)
+        points = seen[:, 4:14].reshape(-1, 5, 2)
+        for face in wanted:
+            here = np.asarray(face.box, np.float32)[None]
+            third = box_overlap(here, boxes)[0]
+            own = box_overlap(here, np.stack([f.box for f in ours]).astype(np.float32))[0]
+            if min(third.max(), own.max()) >= SAME:
+                truth = points[int(third.argmax())]
+                eyes = max(float(np.hypot(*(truth[1] - truth[0]))), 1.0)
+                both = (ours[int(own.argmax())].landmarks, face.landmarks)
+                apart.append([float(np.hypot(*(p - truth).T).mean()) / eyes for p in both])
+    return float(np.mean([a for a, _ in apart])), float(np.mean([b for _, b in apart])), len(apart)
+
+
 def latency(detector: Detector, image: Image, groups: int = 15, repeats: int = 5) -> tuple[float, float, int]:
     """Wall time and processor time in milliseconds of a picture scaled to 640x360, and the number of faces in it.
 
@@ -186,6 +214,8 @@ def main() -> None:
             total.add(figures)
             print(figures.row(path.stem), flush=True)
         print(total.row("**all**"))
+        own, teachers, count = referee(detector, references)
+        print(f"landmarks from YuNet's, {count} faces: ours {100 * own:.1f}%, the teacher's {100 * teachers:.1f}% of the eye distance")
     for name, picture in (("no face", np.zeros((360, 640, 3), np.uint8)), ("faces", next(video_frames(clips[1])))):
         wall, busy, count = latency(detector, picture)
         print(f"640x360, {name} ({count} found): {wall:.1f} ms, {busy:.1f} ms of processor time, {torch.get_num_threads()} threads")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gpenvid.faces.detector import Detector
 from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import retinaface_from_state_dict
 from gpenvid.geometry import Face
@@ -51,7 +52,7 @@ def label(image: Image, faces: list[Face]) -> Labelled:
     return Labelled(image, boxes, landmarks, np.array([f.score >= SURE for f in faces], bool))
 
 
-def label_portraits(teacher: RetinaFaceDetector, portraits: Image, batch: int = 16) -> list[Labelled]:
+def label_portraits(teacher: Detector, portraits: Image, batch: int = 16) -> list[Labelled]:
     """Label aligned portraits; where the mirrored picture is seen too, the two opinions are averaged.
 
     Portraits in which the teacher is not sure of a face near the middle are left out.
@@ -76,7 +77,7 @@ def _average(face: Face, others: list[Face], width: int) -> Face:
     return face
 
 
-def label_frames(teacher: RetinaFaceDetector, frames: Iterable[Image]) -> list[Labelled]:
+def label_frames(teacher: Detector, frames: Iterable[Image]) -> list[Labelled]:
     """Label frames of any size."""
     return [label(frame, teacher.detect([frame])[0]) for frame in frames]
 
