@@ -12,8 +12,8 @@ from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
 from gpenvid.settings import RestoreSettings
 
-SEGMENT_FRAMES = 160
-"""Longest segment: six seconds of film. Shorter ones would cost keyframes and faces restored twice, longer ones more work after a crash."""
+SEGMENT_FRAMES = 120
+"""Longest segment: five seconds of film. Shorter ones cost keyframes and faces restored twice, longer ones more work after a crash."""
 
 
 def chosen_range(reader: VideoReader, settings: RestoreSettings) -> TimeRange:
