@@ -22,6 +22,7 @@ from weights.training.composites import SIDE, Sources, sample
 from weights.training.damage_faces import LEVELS, degrade_face, training_level, training_pair
 from weights.training.data import load_portraits, portrait_files
 from weights.training.detector_loss import assign, detector_loss, pack
+from weights.training.rounding import round_mantissa, round_weights
 from weights.training.teacher import Labelled
 from weights.training.turn import turned
 
@@ -134,6 +135,32 @@ def test_averaging_leaves_equal_tensors_as_they_are() -> None:
     torch.testing.assert_close(mixed["free"].float(), 0.4 * one.float() + 0.6 * other.float(), atol=2e-3, rtol=1e-3)
     with pytest.raises(ValueError, match="one network"):
         average({"same": same}, {}, 0.5)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 5, 9])
+def test_rounding_takes_the_nearest_value_with_so_many_bits(bits: int) -> None:
+    values = torch.tensor([0.0, 1.0, -1.0, 1.26, -1.26, 1.999, 1e-3, 7e-8, -300.0]).half()
+    rounded = round_mantissa(values, bits)
+    assert not (rounded.view(torch.int16) & ((1 << (10 - bits)) - 1)).any()
+    normal = values.abs() >= 6.2e-5
+    assert ((rounded - values).abs() <= values.abs() * 2.0 ** -(bits + 1))[normal].all()
+    assert torch.equal(round_mantissa(-values, bits), -rounded)
+    assert torch.equal(round_mantissa(rounded, bits), rounded)
+
+
+def test_other_numbers_of_bits_are_refused() -> None:
+    with pytest.raises(ValueError, match="10 bits"):
+        round_mantissa(torch.zeros(1).half(), 10)
+
+
+def test_only_large_tensors_are_rounded_and_fine_layers_less() -> None:
+    torch.manual_seed(0)
+    state = {k: v.half() for k, v in GpenGenerator(GpenShape(64, 16, 2, (16, 16, 16, 16, 16))).state_dict().items()}
+    rounded = round_weights(state, 64, coarse=2, fine=5)
+    small, coarse, fine = "generator.conv1.activate.bias", "generator.convs.0.conv.weight", "generator.convs.7.conv.weight"
+    assert torch.equal(rounded[small], state[small])
+    assert torch.equal(rounded[coarse], round_mantissa(state[coarse], 2))
+    assert torch.equal(rounded[fine], round_mantissa(state[fine], 5))
 
 
 def test_every_tensor_has_a_resolution() -> None:
