@@ -141,7 +141,7 @@ class VideoReader:
             if promised - found > max(2, promised // 50):
                 self.faults.missing = promised - found
             elif last is not None and not (promised or self.faults.truncated):
-                missing = info.duration - max(last, last - first) * float(info.time_base)
+                missing = info.duration - (max(last, last - first) + step) * float(info.time_base)
                 self.faults.short = missing if missing > max(1, info.duration / 50) else 0
 
     def _begun(self, decoded: Iterator[VideoFrame], step: int) -> Iterator[VideoFrame]:

@@ -37,6 +37,11 @@ def settled(page, frame: int) -> None:
     page.wait_for_selector("#stage[aria-busy='false']")
 
 
+def drawn(page) -> None:
+    """Wait until the page has shown what the last event changed."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def canvas(page) -> np.ndarray:
     import cv2
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from browsing import CHROMIUM, SAMPLES, canvas, settled, shot
+from browsing import CHROMIUM, SAMPLES, canvas, drawn, settled, shot
 
 from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Tracks
@@ -37,9 +37,11 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     page.mouse.down()
     page.mouse.move(box["x"] - 250, box["y"] + 210, steps=4)
     page.mouse.up()
+    drawn(page)
     moved = int(page.get_attribute("#wipe", "aria-valuenow"))
     assert moved < 45
     page.locator("#wipe").press("ArrowRight")
+    drawn(page)
     assert int(page.get_attribute("#wipe", "aria-valuenow")) == moved + 2
 
     # Stepping.
