@@ -69,6 +69,52 @@ def test_a_picture_that_comes_late_does_not_replace_the_exact_one(serve, page) -
     assert np.array_equal(canvas(page), exact)
 
 
+def test_a_picture_that_both_sides_wait_for_comes_although_one_of_them_turns_away(serve, page) -> None:
+    """A against B begins while the picture of A is on its way: it goes from the right side to the left."""
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    held = []
+    page.route("**/api/frame/0?*kind=restored*", lambda route: held.append(route))
+    page.keyboard.press("x")
+    page.wait_for_selector("#stage[aria-busy='true']")
+    page.keyboard.press("a")
+    page.wait_for_timeout(200)
+    assert len(held) == 2
+    for late in held:
+        late.continue_()
+    page.wait_for_selector("#stage[aria-busy='false']", timeout=10_000)
+    assert page.locator("#label-left").inner_text() == "A"
+
+
+def test_a_picture_that_was_overtaken_by_an_older_wish_is_asked_for_again(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    answered = []
+
+    def overtaken(route) -> None:
+        answered.append(route)
+        if len(answered) > 1:
+            route.continue_()
+        else:
+            route.fulfill(status=409, json={"error": {"code": "superseded", "message": "another picture was asked for meanwhile"}})
+
+    page.route("**/api/frame/60?*view=*-left*", overtaken)
+    for _ in range(6):
+        page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_selector("#stage[aria-busy='false']", timeout=10_000)
+    assert len(answered) == 2
+
+
+def test_pictures_asked_for_ahead_leave_connections_to_what_is_looked_at(serve, page) -> None:
+    served = serve(SAMPLES / "old_film.mp4")
+    held = []
+    page.route("**/api/frame/*ahead=true*", lambda route: held.append(route))
+    at_a_face(page, served)
+    page.wait_for_timeout(300)
+    assert len(held) == 2
+    held[0].continue_()
+    page.wait_for_timeout(500)
+    assert len(held) == 3
+
+
 def test_l_plays_on_j_plays_back_and_k_stops(serve, page) -> None:
     at_a_face(page, serve(SAMPLES / "old_film.mp4"))
     page.keyboard.press("l")

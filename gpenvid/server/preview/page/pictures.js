@@ -4,11 +4,13 @@ import { peopleText, restorable, state } from "./state.js";
 
 const BUDGET = 400e6; // bytes of decoded pictures
 const AHEAD = [1, 2, 3, -1, 4, 5];
+const AT_ONCE = 2; // asked for ahead; browsers open six connections to a server, and what is looked at needs its own
 
 const tab = Math.random().toString(36).slice(2, 10);
 const held = new Map(); // address -> bitmap, the least used first
 let heldBytes = 0;
 const coming = new Map(); // address -> {promise, controller, side}
+let next = []; // addresses to ask for ahead
 
 // Which picture a side shows: null is the source.
 export function lookOf(side) {
@@ -41,30 +43,41 @@ export function ready(where) {
 export function ask(where, side) {
   const done = ready(where);
   if (done) return Promise.resolve(done);
-  for (const [other, job] of coming) {
-    if (job.side === side && other !== where) {
-      job.controller.abort();
-      coming.delete(other);
-    }
+  for (const [other, job] of coming) if (job.side === side && other !== where) give(other);
+  const job = coming.get(where);
+  if (job && job.side !== "ahead") {
+    // The other side may want something else next; this one still waits for it.
+    job.side = side;
+    return job.promise;
   }
-  return coming.get(where)?.promise ?? fetchPicture(where, side, `${where}&view=${tab}-${side}`);
+  // What was asked for ahead is asked for again: it must not wait its turn any longer.
+  give(where);
+  return fetchPicture(where, side, `${where}&view=${tab}-${side}`);
+}
+
+function give(where) {
+  coming.get(where)?.controller.abort();
+  coming.delete(where);
 }
 
 export function lookAhead(width, form, sides, direction) {
+  next = [];
   if (state.status?.render.state === "running") return;
-  const wanted = [];
   for (const step of AHEAD) {
     const frame = state.frame + step * direction;
-    if (frame >= 0 && frame < restorable()) for (const side of sides) wanted.push(address(frame, side, width, form));
+    if (frame >= 0 && frame < restorable()) for (const side of sides) next.push(address(frame, side, width, form));
   }
-  for (const [where, job] of coming) {
-    if (job.side === "ahead" && !wanted.includes(where)) {
-      job.controller.abort();
-      coming.delete(where);
-    }
-  }
-  for (const where of wanted) {
-    if (!held.has(where) && !coming.has(where)) fetchPicture(where, "ahead", `${where}&ahead=true`).catch(() => null);
+  for (const [where, job] of coming) if (job.side === "ahead" && !next.includes(where)) give(where);
+  fetchAhead();
+}
+
+function fetchAhead() {
+  let busy = [...coming.values()].filter((job) => job.side === "ahead").length;
+  while (busy < AT_ONCE && next.length) {
+    const where = next.shift();
+    if (held.has(where) || coming.has(where)) continue;
+    busy += 1;
+    fetchPicture(where, "ahead", `${where}&ahead=true`).then(fetchAhead, () => null);
   }
 }
 

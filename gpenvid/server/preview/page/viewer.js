@@ -13,6 +13,7 @@ const stage = byId("stage");
 const canvas = byId("canvas");
 const context = canvas.getContext("2d", { alpha: false });
 const wipe = byId("wipe");
+const AGAIN = 100; // milliseconds
 const DRAG = 4; // screen pixels from which a press is a drag and no click
 
 let shown = { left: null, right: null }; // the pictures on the screen: {where, bitmap}
@@ -88,7 +89,12 @@ function refresh() {
           draw();
         })
         .catch((error) => {
-          if (error.name === "AbortError" || error.code === "superseded" || error.code === "not-yet") return;
+          if (error.name === "AbortError" || error.code === "superseded") {
+            // Requests may overtake one another: what is still wanted is asked for again.
+            if (where === wantedBy(side)) setTimeout(refresh, AGAIN);
+            return;
+          }
+          if (error.code === "not-yet") return;
           if (error instanceof Refused) update({ trouble: error.message });
           else update({ connected: false });
         });
