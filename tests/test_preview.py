@@ -21,6 +21,7 @@ from gpenvid.job.preview.cache import ByteCache
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
+from gpenvid.job.preview.pictures import display_picture
 from gpenvid.job.progress import Silent
 from gpenvid.job.restore import restore
 from gpenvid.job.sidecar import read_preview, read_sidecar, write_sidecar
@@ -178,6 +179,12 @@ def test_frames_can_be_seen_before_the_analysis_is_complete(tiny_model: Path) ->
     assert 0 < seen[0][0] < clip.tracks.frames
     first = [t for t in clip.tracks.tracks if t.end <= seen[0][0]]
     assert [t.id for t in first] == list(range(1, len(first) + 1))
+
+
+@pytest.mark.parametrize("width", [0, 160, 320, 480])
+def test_what_is_not_changed_looks_the_same_in_every_size(width: int) -> None:
+    frame = next(iter(VideoReader(SAMPLES / "interview.mp4").frames()))
+    assert np.array_equal(display_picture(frame, width), display_picture(frame.own(), width))
 
 
 def test_a_change_of_strength_asks_the_network_for_nothing(tiny_model: Path) -> None:

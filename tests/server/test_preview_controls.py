@@ -147,6 +147,20 @@ def test_the_mask_changes_the_picture_and_its_choice_follows_the_keys(serve, pag
     assert np.count_nonzero(hull > 12) < 0.8 * np.count_nonzero(ellipse > 12)
 
 
+def test_the_difference_of_a_picture_that_is_shown_smaller_is_black_around_the_faces(serve, page) -> None:
+    page.set_viewport_size({"width": 700, "height": 700})
+    face = at_a_face(page, serve(SAMPLES / "interview.mp4"))
+    page.keyboard.press("3")
+    settled(page, 0)
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(250)
+    box = page.locator("#canvas").bounding_box()
+    left, right = int(face["x"] - 20 - box["x"]), int(face["x"] + face["width"] + 20 - box["x"])
+    shown = canvas(page)[40:]  # below the label
+    assert shown[:, left:right].max() > 40
+    assert max(shown[:, :left].max(), shown[:, right:].max()) <= 16
+
+
 def test_a_render_that_is_stopped_on_the_page_is_gone_on_with(serve, page) -> None:
     served = serve(SAMPLES / "old_film.mp4")
     at_a_face(page, served)

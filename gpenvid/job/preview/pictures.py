@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -25,14 +26,10 @@ def display_picture(frame: Frame, width: int = 0) -> NDArray[np.uint8]:
     full = tuple(round(v) for v in frame.geometry.display_size)
     if not 0 < width < full[0]:
         width = full[0]
-    # Through the same converter whether the planes are a decoder's or the renderer's, so that differences are real ones.
-    return _with_buffer(frame).thumbnail(width, max(1, round(full[1] * width / full[0])))
-
-
-def _with_buffer(frame: Frame) -> Frame:
-    if frame._av is not None:
-        return frame
-    return Frame(frame.index, frame.pts, frame.time_base, frame.duration, frame.layout, frame.color, frame.geometry, _av=frame.to_av())
+    # What a decoder says of a frame beside its planes (where chroma lies, fields) changes how it is scaled; the renderer's planes
+    # come without. Both are converted without, so that differences are real ones.
+    bare = replace(frame, _av=None, _planes=frame.planes)
+    return replace(bare, _av=bare.to_av()).thumbnail(width, max(1, round(full[1] * width / full[0])))
 
 
 def encode_picture(rgb: NDArray[np.uint8], form: PictureFormat) -> bytes:

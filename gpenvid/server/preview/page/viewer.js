@@ -56,7 +56,8 @@ function wanted() {
   const needed = Math.ceil((state.clip.width * scale) / 160) * 160;
   const width = needed >= state.clip.width ? 0 : needed;
   const exact = width === 0 && (state.zoom >= 1 || state.clip.width * state.clip.height <= SMALL);
-  return { width, form: exact ? "png" : "jpeg" };
+  // Eight times enlarged, the losses of JPEG would be seen where nothing differs.
+  return { width, form: exact || state.view === "difference" ? "png" : "jpeg" };
 }
 
 function wantedBy(side) {
