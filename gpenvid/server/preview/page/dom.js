@@ -20,6 +20,16 @@ export function show(node, visible) {
   node.hidden = !visible;
 }
 
+// Text in a narrow place: options stay whole, and names break behind their signs rather than anywhere.
+export function setWrapping(node, text) {
+  if (node.textContent === text) return;
+  const parts = text.split(/(\s+)/).flatMap((word) => {
+    if (word.startsWith("-")) return [element("span", { class: "whole" }, word)];
+    return word.split(/(?<=[_./])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+  });
+  node.replaceChildren(...parts);
+}
+
 // A group of buttons of which one is chosen: arrow keys move, as the pattern for radio groups says.
 export function radioGroup(group, name, choose) {
   const buttons = [...group.querySelectorAll("button")];

@@ -8,6 +8,7 @@ import { redraw } from "./viewer.js";
 const LONGEST = 3;
 const video = byId("video");
 let wanted = null; // the loop that is being made: {first, last, id}
+let refused = "";
 
 export function startLoop() {
   byId("mark-in").addEventListener("click", () => mark(0));
@@ -15,7 +16,8 @@ export function startLoop() {
   byId("loop").addEventListener("click", toggleLoop);
   byId("mute").addEventListener("click", toggleSound);
   watch(["status"], follow);
-  watch(["marks", "status", "loop", "times"], showText);
+  watch(["marks", "frame"], () => (refused = ""));
+  watch(["marks", "frame", "status", "loop", "times"], showText);
   watch(["sound"], () => {
     video.muted = !state.sound;
     byId("mute").setAttribute("aria-pressed", String(state.sound));
@@ -61,39 +63,45 @@ export async function toggleLoop() {
     return;
   }
   pausePlay();
+  refused = "";
   const { first, last } = range();
-  wanted = { first, last, id: null };
+  const mine = { first, last, id: null };
+  wanted = mine;
   showText();
   try {
     const width = Math.min(1280, Math.ceil(byId("canvas").width / 2) * 2);
     const { id } = await post("/api/loop", { page: choices(), first, last, compare: state.compare, width });
-    if (wanted) wanted.id = id;
+    mine.id = id;
+    if (!wanted) post("/api/loop/stop").catch(() => null);
     follow();
   } catch (error) {
+    if (wanted !== mine) return;
     wanted = null;
-    byId("loop-text").textContent = error.message;
-    say(error.message);
+    refused = error.message;
+    say(refused);
+    showText();
   }
 }
 
 export function stopLoop() {
   if (wanted) post("/api/loop/stop").catch(() => null);
   wanted = null;
-  if (state.loop) {
-    const frame = loopFrame();
+  if (state.loop) update({ loop: null, frame: loopFrame() });
+  if (video.hasAttribute("src")) {
     video.pause();
     video.removeAttribute("src");
     video.load();
-    update({ loop: null, frame });
   }
   byId("loop").setAttribute("aria-pressed", "false");
+  showText();
 }
 
 function follow() {
   const loop = state.status?.loop;
   if (!wanted?.id || loop?.id !== wanted.id) return;
   if (loop.state === "failed") {
-    say(loop.problem);
+    refused = loop.problem;
+    say(refused);
     wanted = null;
   }
   if (loop.state !== "ready") return;
@@ -101,21 +109,24 @@ function follow() {
   wanted = null;
   video.src = `/api/loop/${id}.mp4`;
   video.muted = !state.sound;
-  video.addEventListener(
-    "loadeddata",
-    () => {
-      update({ loop: { id, first, last } });
-      byId("loop").setAttribute("aria-pressed", "true");
-      say(`The loop plays, frames ${first} to ${last}`);
-      watchFrames();
-    },
-    { once: true },
-  );
+  video.onloadeddata = () => {
+    update({ loop: { id, first, last } });
+    byId("loop").setAttribute("aria-pressed", "true");
+    say(`The loop plays, frames ${first} to ${last}`);
+    watchFrames();
+  };
+  video.onerror = () => {
+    if (!video.hasAttribute("src")) return;
+    stopLoop();
+    refused = "This browser cannot play the loop";
+    showText();
+  };
   // Without a click since the page was opened, browsers play no sound.
-  video.play().catch(() => {
+  video.play().catch((error) => {
+    if (error.name !== "NotAllowedError") return;
     update({ sound: false });
     video.muted = true;
-    video.play();
+    video.play().catch(() => null);
   });
 }
 
@@ -146,11 +157,12 @@ function showText() {
   const { marks, times, status } = state;
   const loop = status?.loop;
   let text = "";
-  if (wanted) text = loop?.id === wanted.id ? `rendering ${loop.done} of ${loop.total}` : "rendering";
-  else if (loop?.state === "failed") text = loop.problem;
-  else if (marks[0] !== null && marks[1] !== null) {
+  if (marks[0] !== null && marks[1] !== null) {
     const seconds = (times[marks[1]] ?? 0) - (times[marks[0]] ?? 0);
     text = seconds > LONGEST ? `first ${LONGEST} s of ${seconds.toFixed(1)} s` : `${seconds.toFixed(2)} s`;
   }
   byId("loop-text").textContent = text;
+  let news = refused;
+  if (wanted) news = loop?.id === wanted.id ? `Rendering the loop · ${loop.done} of ${loop.total}` : "Rendering the loop";
+  update({ loopNews: news });
 }

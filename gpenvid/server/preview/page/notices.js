@@ -4,7 +4,7 @@ import { restorable, state, watch } from "./state.js";
 
 export function startNotices() {
   byId("notice-again").addEventListener("click", () => location.reload());
-  watch(["clip", "status", "connected", "frame", "times", "places", "trouble", "loop"], lay);
+  watch(["clip", "status", "connected", "frame", "times", "places", "trouble", "loop", "loopNews"], lay);
   lay();
 }
 
@@ -38,10 +38,11 @@ function words(is) {
 }
 
 function badgeText(is) {
+  if (state.loopNews) return state.loopNews;
   if (!is || !state.clip || state.loop) return "";
   if (state.frame >= restorable()) {
     const share = is.total ? ` · ${Math.floor((100 * is.done) / is.total)} %` : "";
-    return is.state === "ready" ? "" : `Looking for faces${share} · this shot comes later`;
+    return is.state === "ready" ? "" : `Looking for faces${share} · restored when this shot is done`;
   }
   if (state.clip.complete && !state.clip.people.length) return "No face was found in this clip; a render would change nothing";
   if (!state.places.length && state.clip.people.length) return "No face in this frame";

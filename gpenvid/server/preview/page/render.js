@@ -1,5 +1,5 @@
 // The render: start, pause, stop, the result; saving choices; the command line.
-import { byId, durationText, element, leftText, say, show } from "./dom.js";
+import { byId, durationText, element, leftText, say, setWrapping, show } from "./dom.js";
 import { post } from "./server.js";
 import { choices, state, unsaved, update, watch } from "./state.js";
 
@@ -73,7 +73,7 @@ export async function copy() {
   if (unsaved() && !(await save())) return;
   const { command } = await post("/api/command", choices());
   const line = byId("command");
-  line.textContent = command;
+  setWrapping(line, command);
   show(line, true);
   line.scrollIntoView({ block: "nearest" });
   offered = state.saved;
@@ -101,8 +101,8 @@ function lay() {
   const busy = ["running", "paused", "stopping"].includes(render.state);
   const stage = render.state === "paused" ? "Paused" : render.state === "stopping" ? "Stopping" : STAGES[render.stage] ?? render.stage;
   show(byId("render-hint"), true);
-  byId("output-name").textContent = clip.output;
-  byId("sidecar-name").textContent = clip.sidecar;
+  setWrapping(byId("output-name"), clip.output);
+  setWrapping(byId("sidecar-name"), clip.sidecar);
   byId("save-state").textContent = !clip.complete ? "" : unsaved() ? "not saved" : "choices saved";
   show(byId("render-progress"), busy);
   const share = render.total ? render.done / render.total : 0;
@@ -125,7 +125,7 @@ function lay() {
   show(byId("stop"), busy);
   byId("stop").disabled = render.state === "stopping";
   const done = render.state === "done";
-  show(byId("render-result"), done);
+  show(byId("render-result"), done && !replacing);
   if (done) {
     const rate = render.seconds ? ` (${(render.frames / render.seconds).toFixed(1)} fps)` : "";
     byId("render-done").textContent = `${render.result}: ${render.frames} frames, ${render.faces} faces restored in ${durationText(render.seconds)}${rate}.`;
@@ -151,6 +151,7 @@ function layNotes(found) {
   const now = JSON.stringify(notes);
   if (now === noted) return;
   noted = now;
-  byId("notes").replaceChildren(...notes.map((text) => element("li", {}, text)));
+  byId("notes").replaceChildren(...notes.map(() => element("li")));
+  notes.forEach((text, i) => setWrapping(byId("notes").children[i], text));
   show(byId("notes"), notes.length > 0);
 }

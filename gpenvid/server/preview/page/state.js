@@ -20,6 +20,7 @@ export const state = {
   saved: "", // the choices as they were saved last
   marks: [null, null],
   loop: null, // the loop that is playing: {id, first, last}
+  loopNews: "", // of a loop that is being made, or why it cannot be
   sound: true,
   alwaysFaces: false,
   trouble: "", // why the picture asked for did not come

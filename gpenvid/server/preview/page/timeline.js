@@ -132,7 +132,8 @@ function paintPerson(one, at, y, height) {
   const { included, strength } = person(one.id);
   const x = at(one.start);
   const width = Math.max(2, at(one.end) - x - 1);
-  context.globalAlpha = included ? 0.3 + 0.7 * strength : 0.25;
+  // Never so faint that the dark number on it could not be read.
+  context.globalAlpha = included ? 0.65 + 0.35 * strength : 0.25;
   context.fillStyle = personColour(one.id);
   context.fillRect(x, y, width, height);
   context.globalAlpha = 1;
@@ -142,7 +143,7 @@ function paintPerson(one, at, y, height) {
     if (image.complete && image.naturalWidth) context.drawImage(image, x, y, height, height);
     context.globalAlpha = 1;
     if (width > height + 24) {
-      context.fillStyle = included && strength > 0.5 ? "#151515" : getComputedStyle(document.documentElement).getPropertyValue("--text");
+      context.fillStyle = included ? "#151515" : getComputedStyle(document.documentElement).getPropertyValue("--text");
       context.fillText(included ? `${one.id}` : `${one.id} · out`, x + height + 5, y + height / 2 + 0.5);
     }
   }

@@ -13,6 +13,7 @@ const stage = byId("stage");
 const canvas = byId("canvas");
 const context = canvas.getContext("2d", { alpha: false });
 const wipe = byId("wipe");
+const LABELS = 200; // screen pixels that the two labels need beside one another
 const AGAIN = 100; // milliseconds
 const DRAG = 4; // screen pixels from which a press is a drag and no click
 
@@ -38,7 +39,7 @@ export function startViewer() {
     const onlyStatus = now.status !== before.status && names.every((n) => n === "status" || now[n] === before[n]);
     if (!onlyStatus || now.frame >= (before.status?.analysis.restorable ?? 0) || !shown.left) refresh();
   });
-  watch(["wipe"], draw);
+  watch(["wipe", "trouble"], draw);
   startWipe();
   startPan();
 }
@@ -144,7 +145,7 @@ export { draw as redraw };
 function paint() {
   context.fillStyle = getComputedStyle(stage).backgroundColor;
   context.fillRect(0, 0, canvas.width, canvas.height);
-  const busy = isBusy();
+  const busy = isBusy() && !state.trouble;
   show(byId("busy"), busy);
   stage.setAttribute("aria-busy", String(busy));
   stage.classList.toggle("zoomed", state.zoom > 0);
@@ -230,8 +231,15 @@ function layLabels(hasLeft, hasRight, both) {
   byId("label-right").textContent = right;
   show(byId("label-left"), hasLeft && state.view !== "right" && (both || state.view === "left" || state.compare === "source"));
   show(byId("label-right"), hasRight && state.view !== "left" && !difference);
-  const second = state.clip && state.view === "side" ? panes(canvas.width, canvas.height)[1] : null;
-  byId("label-right").style.top = second?.y ? `calc(${(100 * second.y) / canvas.height}% + 0.6rem)` : "";
+  if (!state.clip) return;
+  // On the picture, unless it is too narrow for both.
+  const all = panes(canvas.width, canvas.height);
+  const ratio = canvas.width / stage.clientWidth;
+  const [first, last] = [all[0], all.at(-1)].map((pane) => (place(pane).width < LABELS * ratio ? pane : visible(pane, place(pane))));
+  byId("label-left").style.left = `${first.x / ratio}px`;
+  byId("label-left").style.top = `${first.y / ratio}px`;
+  byId("label-right").style.right = `${(canvas.width - last.x - last.width) / ratio}px`;
+  byId("label-right").style.top = `${last.y / ratio}px`;
 }
 
 function describe() {
