@@ -60,7 +60,8 @@ def test_every_control_has_a_name_and_shows_its_focus(serve, page) -> None:
     at_a_face(page, serve(SAMPLES / "old_film.mp4"))
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, a[href], [tabindex='0']")]
-          .filter((e) => e.checkVisibility() && !(e.ariaLabel || e.textContent.trim() || [...(e.labels ?? [])].some((l) => l.textContent.trim())))
+          .filter((e) => e.checkVisibility() && !(e.ariaLabel || e.textContent.trim()))
+          .filter((e) => ![...(e.labels ?? [])].some((label) => label.textContent.trim()))
           .map((e) => e.outerHTML.slice(0, 80))"""
     )
     assert nameless == []
@@ -79,8 +80,9 @@ def test_every_control_has_a_name_and_shows_its_focus(serve, page) -> None:
             break
         assert outlined, name
         reached.append(name)
-    for control in ("wipe", "timeline", "play", "zoom", "model", "strength", "grain", "deflicker", "include-1", "share-1", "render", "save", "copy"):
-        assert control in reached
+    looks = {"wipe", "timeline", "play", "zoom"}
+    choices = {"model", "strength", "grain", "deflicker", "include-1", "share-1", "render", "save", "copy"}
+    assert looks | choices <= set(reached)
 
 
 def test_a_loop_that_is_being_made_says_how_far_on_a_small_screen_too_and_can_be_given_up(serve, page) -> None:
@@ -117,14 +119,17 @@ def test_options_and_endings_of_names_are_not_broken(serve, page) -> None:
     assert ["--tracks", 1] in lines
     assert {count for _, count in lines} == {1}
     for name in ("output-name", "sidecar-name"):
-        assert page.evaluate(
-            """(name) => {
+        assert (
+            page.evaluate(
+                """(name) => {
               const range = document.createRange();
               range.selectNode(document.getElementById(name).lastChild);
               return range.getClientRects().length;
             }""",
-            name,
-        ) == 1
+                name,
+            )
+            == 1
+        )
 
 
 def test_labels_lie_on_the_picture(serve, page, make_clip) -> None:
@@ -140,7 +145,8 @@ def test_a_frame_that_cannot_be_shown_says_why_and_is_not_waited_for(serve, page
     served = serve(SAMPLES / "old_film.mp4")
     at_a_face(page, served)
     served.clip.rename(served.clip.with_suffix(".gone"))
-    page.route("**/api/frame/99?*", lambda route: route.fulfill(status=422, json={"error": {"code": "input", "message": "the file is gone"}}))
+    gone = {"error": {"code": "input", "message": "the file is gone"}}
+    page.route("**/api/frame/99?*", lambda route: route.fulfill(status=422, json=gone))
     page.keyboard.press("End")
     page.wait_for_selector("#notice.failed:not([hidden])")
     assert page.locator("#notice-text").inner_text() == "the file is gone"
