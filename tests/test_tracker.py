@@ -356,6 +356,19 @@ def test_close_looks_carry_a_face_through_frames_in_which_the_detector_is_blind(
     assert (track.start, track.end) == (0, 70)
 
 
+def test_people_keep_their_tracks_where_a_window_is_halved_and_its_middle_misses_one(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    people = [lambda t, x=x, y=y: _similarity(0.45, 0, x + t / 8, y) for x, y in ((70, 80), (230, 150))]
+    frames = _clip(astronaut, people, 50, oracle)
+    oracle.close_look = PixelLook(oracle)
+    nothing = Face(BOX * 0.45 + [60, 130, 60, 130], 0.9, LANDMARKS * 0.45 + [60, 130])
+    oracle.places[frames[16].tobytes()].append(nothing)  # no close look knows it, so that the window from here is halved
+    oracle.places[frames[24].tobytes()].pop(0)
+    tracks = _follow(frames, oracle).tracks
+    assert [(t.start, t.end) for t in tracks] == [(0, 50)] * 2
+    assert all(np.ptp(t.landmarks[:, 2, 1]) < 5 for t in tracks)
+
+
 def test_a_face_that_leaves_is_followed_to_where_close_looks_lose_it(astronaut: np.ndarray) -> None:
     oracle = Oracle()
     frames = _clip(astronaut, [lambda t: _head(t) if t < 37 else None], 70, oracle)

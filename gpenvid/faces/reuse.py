@@ -154,7 +154,7 @@ class WindowAnalyser:
     def fill(self, frames: Sequence[SmallFrame], first: list[Face]) -> list[list[Sighting]]:
         """Faces of `frames[1:]`, given those of `frames[0]`; the last frame is detected.
 
-        `Sighting.previous` of the first result counts in `first`; the last result is in the detector's order.
+        `Sighting.previous` of the first result counts in `first`; the last result is in the detector's order, then what was carried there.
         """
         if len(frames) < 2:
             return []
@@ -176,9 +176,10 @@ class WindowAnalyser:
         # What already travelled from the ends is kept; only the middle's faces set out anew.
         into = [t.head(len(early)) for t in span.forward]
         back = [t.head(len(late)) for t in span.backward]
-        before = _Span(early, span.first, found, into, _travel(early[::-1], found))
-        after = _Span(late, found, span.last, _travel(late, found), back)
-        return self._solve(before) + self._solve(after)
+        rows = self._solve(_Span(early, span.first, found, into, _travel(early[::-1], found)))
+        # Not only what was found there: a face that was carried past the middle goes on from there too.
+        known = [s.face for s in rows[-1]]
+        return rows + self._solve(_Span(late, known, span.last, _travel(late, known), back))
 
     def _settled(self, span: _Span, pairs: list[tuple[int, int]]) -> bool:
         """Whether both ends tell the same story of every face that matters."""
@@ -296,13 +297,13 @@ def _travel(frames: Sequence[SmallFrame], faces: list[Face]) -> list[Trajectory]
 
 
 def _rows(paths: list[_Path], length: int) -> list[list[Sighting]]:
-    """Paths as rows of linked sightings, the last row in the order of the detector."""
+    """Paths as rows of linked sightings; the last row in the order of the detector, then what was carried there."""
     rows: list[list[Sighting]] = []
     before: dict[int, int] = {}
     for t in range(1, length + 1):
         present = [k for k, p in enumerate(paths) if p.holds(t)]
         if t == length:
-            present.sort(key=lambda k: _order(paths[k]))
+            present.sort(key=lambda k: len(paths) if (last := paths[k].last) is None else last)
         row = []
         for k in present:
             path, at = paths[k], t - paths[k].start
@@ -312,10 +313,6 @@ def _rows(paths: list[_Path], length: int) -> list[list[Sighting]]:
         before = {k: n for n, k in enumerate(present)}
         rows.append(row)
     return rows
-
-
-def _order(path: _Path) -> int:
-    return -1 if path.last is None else path.last
 
 
 def _moved_box(face: Face, path: Trajectory, t: int) -> NDArray[np.float64]:
