@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from judge import is_confirmed, other_detector
 
 from gpenvid.blend.paste import BlendSettings
 from gpenvid.faces.align import GPEN, similarity_parameters
@@ -81,21 +82,23 @@ def jitter(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass
 class Sums:
-    """Figures of one clip or of all."""
+    """Figures of one clip or of all: the judge confirms some of the wanted faces, tracks hold some of those."""
 
     frames: int = 0
     calls: int = 0
     wanted: int = 0
     found: int = 0
+    confirmed: int = 0
+    held: int = 0
     switches: int = 0
 
     def add(self, other: Sums) -> None:
         """Add another clip."""
-        for name in ("frames", "calls", "wanted", "found", "switches"):
+        for name in ("frames", "calls", "wanted", "found", "confirmed", "held", "switches"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def measure(clip: Path, detector: Detector) -> tuple[Sums, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def measure(clip: Path, detector: Detector, judge: Detector | None) -> tuple[Sums, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """One clip: counts, errors in eye distances, which of them are on large faces, and jitter by kind."""
     reader = VideoReader(clip)
     width, height = small_size(reader.info.geometry, VIDEO_DETECTION_SIZE)
@@ -110,11 +113,14 @@ def measure(clip: Path, detector: Detector) -> tuple[Sums, np.ndarray, np.ndarra
     places: dict[str, list[np.ndarray]] = {k: [] for k in ("detector", "ours", "smoothed", "slow", "apart")}
     for chain in per_frame_tracks(remembered.faces, {s.start for s in tracks.shots}, detector.sure):
         ids = []
+        real = judge is not None and is_confirmed(judge, frames, chain)
         for t, face in chain:
             sums.wanted += 1
+            sums.confirmed += real
             near = [(np.hypot(*(k.landmarks[t - k.start] - face.landmarks).T).mean() / scale(face), k.id) for k in tracks.at(t)]
             if near and min(near)[0] < 0.5:
                 sums.found += 1
+                sums.held += real
                 errors.append(min(near)[0])
                 large.append(face.eye_distance >= LARGE)
                 ids.append(min(near)[1])
@@ -145,13 +151,13 @@ def rms(values: np.ndarray) -> float:
 
 def first_table(clips: list[Path], detector: Detector) -> None:
     """Detection reuse and jitter."""
-    print(
-        "| clip | calls | found | landmark error, mean / 99% | large faces | jitter still | moving | moved by smoothing | track changes |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    counts = ["calls", "found", "of real faces", "landmark error, mean / 99%", "large faces"]
+    columns = ["clip", *counts, "jitter still", "moving", "moved by smoothing", "track changes"]
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    judge = other_detector(detector.name)
     total, all_errors, all_large, all_jitter = Sums(), [], [], []
     for clip in clips:
-        sums, errors, large, places = measure(clip, detector)
+        sums, errors, large, places = measure(clip, detector, judge)
         total.add(sums)
         all_errors.append(errors)
         all_large.append(large)
@@ -173,9 +179,10 @@ def first_row(name: str, sums: Sums, errors: np.ndarray, large: np.ndarray, plac
         return f"{100 * values.mean():.1f}% / {100 * np.percentile(values, 99):.1f}%" if values.size else "-"
 
     found = f"{100 * sums.found / sums.wanted:.1f}%" if sums.wanted else "-"
+    real = f"{100 * sums.held / sums.confirmed:.1f}%" if sums.confirmed else "-"
     calls = f"{sums.calls}/{sums.frames} ({100 * sums.calls / sums.frames:.1f}%)"
     jitters = f"{ratio(slow)} | {ratio(~slow)} | {share(places['apart'][~slow])}"
-    return f"| {name} | {calls} | {found} | {share(errors)} | {share(errors[large])} | {jitters} | {sums.switches} |"
+    return f"| {name} | {calls} | {found} | {real} | {share(errors)} | {share(errors[large])} | {jitters} | {sums.switches} |"
 
 
 def second_table(clips: list[Path], detector: Detector, count: int, model: str) -> None:

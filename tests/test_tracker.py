@@ -19,6 +19,7 @@ from gpenvid.faces.shots import CutFinder
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracker import Tracker
 from gpenvid.faces.tracks import Tracks
+from gpenvid.faces.verify import is_face
 from gpenvid.geometry import Face, apply_affine
 from gpenvid.media.reader import VideoReader
 
@@ -419,6 +420,39 @@ def test_a_detection_that_no_close_look_confirms_makes_no_track(astronaut: np.nd
         oracle.places[frames[t].tobytes()] = [false]
     oracle.close_look = PixelLook(oracle)
     assert _follow(frames, oracle).tracks == []
+
+
+@pytest.mark.parametrize(
+    ("what", "scores", "beliefs", "length", "counts"),
+    [
+        ("one sure face that was never looked at closely", [0.46], [], 1, True),
+        ("a face that nothing doubts", [0.5, 0.4], [0.99] * 30, 40, True),
+        ("leaves: seen a little above what is sure, doubted", [0.59], [0.60] + [0.86] * 3 + [0.99] * 20, 29, False),
+        ("a hand for ten frames, seen once, half doubted", [0.46], [0.95, 0.96] + [0.99] * 6, 10, False),
+        ("the same doubts over a face that is seen again", [0.46, 0.40], [0.95, 0.96] + [0.99] * 6, 10, True),
+        ("the same doubts over a face in coarse blocks that stays", [0.49], [0.95] * 3 + [0.99] * 50, 60, True),
+        ("a clear face that turns away and is doubted there", [0.80], [0.99] * 20 + [0.2] * 10, 40, True),
+        ("weak scores that close looks believe in all along", [0.42, 0.40], [0.985] * 8, 8, True),
+        ("the same for a moment only", [0.42, 0.40], [0.985] * 5, 5, False),
+        ("a weak score, once", [0.42], [0.99] * 30, 40, False),
+        ("weak scores that close looks doubt", [0.44, 0.43, 0.44], [0.97] * 30, 40, False),
+        ("weak scores and no close look", [0.44, 0.43, 0.44], [], 40, False),
+    ],
+)
+def test_a_track_is_a_face_by_its_best_score_or_by_what_close_looks_say(
+    what: str, scores: list[float], beliefs: list[float], length: int, counts: bool
+) -> None:
+    assert is_face(scores, beliefs, length, sure=0.45) is counts, what
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.lists(st.floats(0, 1), max_size=5), st.integers(1, 99), st.floats(0, 1))
+def test_more_evidence_never_makes_a_face_of_a_track_less_likely(
+    scores: list[float], beliefs: list[float], length: int, more: float
+) -> None:
+    if is_face(scores, beliefs, length, sure=0.45):
+        assert is_face([*scores, more], beliefs, length, sure=0.45)
+        assert is_face(scores, beliefs, length + 1, sure=0.45)
+        assert is_face(scores, [max(b, more) for b in beliefs], length, sure=0.45)
 
 
 def test_a_moment_of_blur_is_left_alone_and_a_soft_face_is_not(astronaut: np.ndarray) -> None:

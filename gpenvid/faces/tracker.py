@@ -17,15 +17,10 @@ from gpenvid.faces.sharpness import sharpness
 from gpenvid.faces.shots import CutFinder, Shot
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracks import Track, Tracks
+from gpenvid.faces.verify import is_face
 from gpenvid.geometry import Affine, Face, apply_affine
 
 _MONOCHROME = 7.0  # largest mean chroma (of 255) of a frame without colour; compression alone leaves 1 to 4
-
-# Beliefs of close looks that nearly all frames of a track reach: 0.99 and more on faces of weak scores (old film, coarse
-# coding), 0.6 to 0.92 on leaves, clothes and hands.
-_DOUBTED, _TRUSTED = 0.94, 0.98
-_STRONG = 0.3  # of the way from the detector's sure score to 1: no leaves get so far, and a head that turns away may be doubted for a while
-_PERSISTENT = 24  # frames that a face must last whose scores are all weak
 
 
 @dataclass(frozen=True)
@@ -56,21 +51,11 @@ class _Chain:
     def end(self) -> int:
         return self.start + len(self.sightings)
 
-    @property
-    def best(self) -> float:
-        return max(self._scores)
-
-    @property
-    def _scores(self) -> list[float]:
-        return [s.face.score for s in self.sightings if s.source == "detected"]
-
     def is_face(self, sure: float) -> bool:
-        """Whether the evidence suffices: one score that needs no other, or weaker ones and what close looks say in between."""
+        """See `verify.is_face`."""
+        scores = [s.face.score for s in self.sightings if s.source == "detected"]
         beliefs = [s.belief for s in self.sightings if s.belief is not None]
-        low = float(np.percentile(beliefs, 5)) if beliefs else None
-        if self.best >= sure:
-            return low is None or low >= _DOUBTED or self.best >= sure + _STRONG * (1 - sure)
-        return low is not None and low >= _TRUSTED and len(self._scores) >= 3 and len(self.sightings) >= _PERSISTENT
+        return is_face(scores, beliefs, len(self.sightings), sure)
 
 
 class Tracker:
