@@ -32,6 +32,7 @@ from gpenvid.settings import RestoreSettings
 
 CLIPS = Path(__file__).parent.parent.parent / "shared" / "media" / "clips"
 SLOW = 0.02  # eye distances a frame: below, a head counts as still or slow
+FEW = 10  # frames: over fewer, a figure says nothing
 LARGE = 20.0  # eye distance in analysed pixels from which landmarks are finer than the detector's own grid
 
 
@@ -66,18 +67,14 @@ def per_frame_tracks(faces: list[list[Face]], cuts: set[int], sure: float) -> li
     return [c for c in chains if len(c) >= 4 and max(f.score for _, f in c) >= sure]
 
 
-def scale(face: Face) -> float:
-    """What errors are divided by: the eye distance, and for profiles a fifth of the box."""
-    return max(face.eye_distance, 0.2 * float(face.box[2] - face.box[0]), 1.0)
-
-
 def jitter(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Second difference of (N, 4) places in eye distances, and whether the head is slow there; the weave of film is a motion."""
     eyes = GPEN.eye_distance * np.exp(places[1:-1, 0])
     bend = np.hypot(*np.diff(places[:, 2:], n=2, axis=0).T) / eyes
     smooth = cv2.GaussianBlur(places[:, 2:], (1, 0), sigmaX=1e-3, sigmaY=1.0) if len(places) > 8 else places[:, 2:]
-    speed = np.hypot(*(np.gradient(smooth, axis=0)[1:-1]).T) / eyes
-    return bend, speed < SLOW
+    steps = np.hypot(*np.diff(smooth, axis=0).T)
+    # The faster of the steps before and after: at the turning point of a head that is shaken their mean is nothing.
+    return bend, np.maximum(steps[:-1], steps[1:]) < SLOW * eyes
 
 
 @dataclass
@@ -117,7 +114,7 @@ def measure(clip: Path, detector: Detector, judge: Detector | None) -> tuple[Sum
         for t, face in chain:
             sums.wanted += 1
             sums.confirmed += real
-            near = [(np.hypot(*(k.landmarks[t - k.start] - face.landmarks).T).mean() / scale(face), k.id) for k in tracks.at(t)]
+            near = [(np.hypot(*(k.landmarks[t - k.start] - face.landmarks).T).mean() / face.unit, k.id) for k in tracks.at(t)]
             if near and min(near)[0] < 0.5:
                 sums.found += 1
                 sums.held += real
@@ -173,7 +170,7 @@ def first_row(name: str, sums: Sums, errors: np.ndarray, large: np.ndarray, plac
 
     def ratio(mask: np.ndarray) -> str:
         base = rms(places["detector"][mask])
-        return f"{rms(places['ours'][mask]) / base:.2f}, {rms(places['smoothed'][mask]) / base:.2f}" if mask.any() and base else "-"
+        return f"{rms(places['ours'][mask]) / base:.2f}, {rms(places['smoothed'][mask]) / base:.2f}" if mask.sum() >= FEW and base else "-"
 
     def share(values: np.ndarray) -> str:
         return f"{100 * values.mean():.1f}% / {100 * np.percentile(values, 99):.1f}%" if values.size else "-"

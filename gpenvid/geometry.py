@@ -35,6 +35,11 @@ class Face:
         """Distance between the eyes in pixels: the scale that tolerances are stated in."""
         return float(np.hypot(*(self.landmarks[1] - self.landmarks[0])))
 
+    @property
+    def unit(self) -> float:
+        """Pixels that distances on it are measured in: the eye distance, but not less than a fifth of the box, which a profile's can be."""
+        return max(self.eye_distance, 0.2 * float(self.box[2] - self.box[0]), 1.0)
+
     def transformed(self, matrix: Affine) -> Face:
         """The same face in the coordinate system that `matrix` maps to."""
         x0, y0, x1, y1 = self.box

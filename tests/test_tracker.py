@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.ease import GuardSettings, face_weights, turn
+from gpenvid.faces.join import Stretch, apart, joined
 from gpenvid.faces.reuse import match_faces
 from gpenvid.faces.sharpness import sharpness
 from gpenvid.faces.shots import CutFinder
@@ -368,6 +369,37 @@ def test_people_keep_their_tracks_where_a_window_is_halved_and_its_middle_misses
     tracks = _follow(frames, oracle).tracks
     assert [(t.start, t.end) for t in tracks] == [(0, 50)] * 2
     assert all(np.ptp(t.landmarks[:, 2, 1]) < 5 for t in tracks)
+
+
+def test_a_face_that_the_detector_places_anew_stays_one(astronaut: np.ndarray) -> None:
+    oracle = Oracle()
+    frames = _clip(astronaut, [_head], 60, oracle)
+    for frame in frames[20:]:  # farther off than detections of one face may lie apart
+        (face,) = oracle.places[frame.tobytes()]
+        oracle.places[frame.tobytes()] = [Face(face.box, face.score, np.add(face.landmarks, (0.7 * face.eye_distance, 0)))]
+    (track,) = _follow(frames, oracle).tracks
+    assert (track.start, track.end) == (0, 60)
+
+
+_STRETCHES = st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(0, 8), st.integers(0, 8))
+
+
+@given(_STRETCHES)
+def test_two_stretches_that_meet_become_one_that_leaves_the_first_and_arrives_at_the_last(parts: tuple[int, int, int, int]) -> None:
+    alone, common, rest, shift = parts
+
+    def stretch(start: int, count: int, x: float) -> Stretch:
+        return Stretch(start, [Face(BOX, 0.9, np.add(LANDMARKS, (x + t, 0.0))) for t in range(start, start + count)], [x / 10] * count)
+
+    early, late = stretch(3, alone + common, 0.0), stretch(3 + alone, common + rest, float(shift))
+    whole = joined(early, late)
+    assert (whole.start, whole.end) == (3, 3 + alone + common + rest)
+    assert apart(early, late) == pytest.approx(shift / Face(BOX, 1.0, LANDMARKS).unit)
+    steps = np.diff([f.landmarks[0, 0] for f in whole.faces])
+    assert (steps >= 1 - 1e-9).all()
+    assert (steps <= 1 + shift / (common + 1) + 1e-9).all()
+    assert whole.faces[0].landmarks[0, 0] == pytest.approx(LANDMARKS[0, 0] + 3)
+    assert {whole.belief(t) for t in range(3, whole.end)} <= {0.0, shift / 10}
 
 
 def test_a_face_that_leaves_is_followed_to_where_close_looks_lose_it(astronaut: np.ndarray) -> None:

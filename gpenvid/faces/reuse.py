@@ -7,7 +7,7 @@ halved and its middle detected. Geometry is reused, never pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.flow import Trajectory, follow
+from gpenvid.faces.join import Stretch, apart, joined
 from gpenvid.faces.verify import Seen, bend, look_along
 from gpenvid.geometry import Face, apply_affine
 
@@ -33,6 +34,8 @@ class ReuseSettings:
         pixel_slack: the same in pixels of the analysed picture, for faces so small that detection itself is coarser.
         least_span: windows this short are not halved again.
         link: largest distance between a face carried to a frame and one detected there for them to be the same.
+        meet: the same between a face carried forth and one carried back, in the frames that both came to; no detector tells
+            two faces apart that lie over each other like this.
         carry: most frames a face that only one end knows is carried towards the other where nothing looks at it.
         belief: least belief of a close look for a carried face to be one.
         least_eyes: pixels between the eyes, in the analysed picture, from which a close look is worth more than flow.
@@ -45,6 +48,7 @@ class ReuseSettings:
     pixel_slack: float = 1.0
     least_span: int = 4
     link: float = 0.55
+    meet: float = 1.0
     carry: int = 8
     belief: float = 0.6
     slip: float = 0.3
@@ -89,29 +93,17 @@ def match_faces(carried: Sequence[NDArray[np.float64]], faces: Sequence[Face], l
     """
     if not carried or not faces:
         return []
-    cost = np.array([[np.hypot(*(c - f.landmarks).T).mean() / _scale(f) for f in faces] for c in carried])
+    cost = np.array([[np.hypot(*(c - f.landmarks).T).mean() / f.unit for f in faces] for c in carried])
     rows, columns = linear_sum_assignment(np.minimum(cost, 10.0))
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if cost[i, j] <= limit]
 
 
-def _scale(face: Face) -> float:
-    """Eye distance, but not less than a fifth of the box, which a profile's eye distance can be."""
-    return max(face.eye_distance, 0.2 * float(face.box[2] - face.box[0]), 1.0)
+@dataclass(frozen=True)
+class _Path(Stretch):
+    """A stretch, the face of the window's first frame that it goes on from, and the detected one of the last frame that it leads to."""
 
-
-@dataclass
-class _Path:
-    """One face over some of a window's frames: `faces[k]`, looked at with `beliefs[k]`, is in frame `start + k`, counted from the
-    window's first."""
-
-    start: int
-    faces: list[Face]
-    previous: int | None
+    previous: int | None = None
     last: int | None = None
-    beliefs: Sequence[float] = ()
-
-    def holds(self, t: int) -> bool:
-        return self.start <= t < self.start + len(self.faces)
 
 
 @dataclass(frozen=True)
@@ -211,7 +203,7 @@ class WindowAnalyser:
 
     def _confirmed(self, seen: Seen, path: NDArray[np.float64], face: Face) -> NDArray[np.bool_]:
         """In which frames (N,) a close look finds a face, and finds it where it was carried to."""
-        apart = np.hypot(*np.moveaxis(seen.landmarks - path, -1, 0)).mean(axis=1) / _scale(face)
+        apart = np.hypot(*np.moveaxis(seen.landmarks - path, -1, 0)).mean(axis=1) / face.unit
         return np.asarray((seen.belief >= self.settings.belief) & (apart <= self.settings.slip))
 
     def _look(self, frames: Sequence[SmallFrame], path: NDArray[np.float64]) -> Seen:
@@ -224,25 +216,32 @@ class WindowAnalyser:
         if forward.lost < count or backward.lost < count:
             return False
         distance = np.hypot(*np.moveaxis(forward.landmarks - backward.landmarks[::-1], -1, 0)).mean(axis=1)
-        slack = self.settings.pixel_slack / _scale(face)
-        return bool(distance.max() / _scale(face) <= max(self.settings.agreement, slack))
+        slack = self.settings.pixel_slack / face.unit
+        return bool(distance.max() / face.unit <= max(self.settings.agreement, slack))
 
     def _paths(self, span: _Span, pairs: list[tuple[int, int]]) -> list[_Path]:
-        paths = [self._joined(span, i, j) for i, j in pairs]
         matched_first, matched_last = {i for i, _ in pairs}, {j for _, j in pairs}
-        for i, face in enumerate(span.first):
-            if i not in matched_first:
-                faces, beliefs = self._carried(face, span.forward[i], span.frames, span.last)
-                if faces:
-                    paths.append(_Path(1, faces, i, beliefs=beliefs))
-        for j, face in enumerate(span.last):
-            if j not in matched_last:
-                faces, beliefs = self._carried(face, span.backward[j], span.frames[::-1], span.first)
-                faces, beliefs = faces[: span.length - 1][::-1], beliefs[: span.length - 1][::-1]
-                paths.append(_Path(span.length - len(faces), [*faces, face], None, j, beliefs))
+        gone = {i: self._leaving(span, i) for i in range(len(span.first)) if i not in matched_first}
+        come = {j: self._arriving(span, j) for j in range(len(span.last)) if j not in matched_last}
+        paths = [self._between(span, i, j) for i, j in pairs]
+        for i, j in _met(gone, come, self.settings.meet):
+            early, late = gone.pop(i), come.pop(j)
+            whole = joined(early.head(span.length), late)
+            paths.append(_Path(whole.start, whole.faces, whole.beliefs, i, j))
+        paths += [_Path(s.start, s.faces, s.beliefs, i) for i, s in gone.items() if s.faces]
+        paths += [_Path(s.start, s.faces, s.beliefs, None, j) for j, s in come.items()]
         return paths
 
-    def _joined(self, span: _Span, i: int, j: int) -> _Path:
+    def _leaving(self, span: _Span, i: int) -> Stretch:
+        faces, beliefs = self._carried(span.first[i], span.forward[i], span.frames, span.last)
+        return Stretch(1, faces, beliefs)
+
+    def _arriving(self, span: _Span, j: int) -> Stretch:
+        faces, beliefs = self._carried(span.last[j], span.backward[j], span.frames[::-1], span.first)
+        faces, beliefs = faces[: span.length - 1][::-1], beliefs[: span.length - 1][::-1]
+        return Stretch(span.length - len(faces), [*faces, span.last[j]], beliefs)
+
+    def _between(self, span: _Span, i: int, j: int) -> _Path:
         """One face between two detections of it."""
         first, last = span.first[i], span.last[j]
         landmarks, boxes = _between_ends(span, i, j)
@@ -253,7 +252,7 @@ class WindowAnalyser:
         faces = [
             Face(boxes[t], (1 - t / span.length) * first.score + t / span.length * last.score, landmarks[t]) for t in range(1, span.length)
         ]
-        return _Path(1, [*faces, last], i, j, beliefs)
+        return _Path(1, [*faces, last], beliefs, i, j)
 
     def _carried(self, face: Face, path: Trajectory, frames: Sequence[SmallFrame], there: Sequence[Face]) -> tuple[list[Face], list[float]]:
         """A face that one end alone knows, as long as close looks confirm it, or without them a few frames; and the beliefs.
@@ -271,10 +270,20 @@ class WindowAnalyser:
             until = min([until, *np.flatnonzero(~self._confirmed(seen, landmarks, face)).tolist()])
             landmarks, beliefs = bend(landmarks, seen, (0,)), seen.belief[1:until].tolist()
             # Where the other end knows a face so near, it is most likely this one, and half of the way is the other's.
-            if until == len(frames) and any(np.hypot(*(landmarks[-1] - o.landmarks).T).mean() < 1.5 * _scale(face) for o in there):
+            if until == len(frames) and any(np.hypot(*(landmarks[-1] - o.landmarks).T).mean() < 1.5 * face.unit for o in there):
                 until = len(frames) // 2
         fading = self.settings.fading
         return [Face(_moved_box(face, path, t), face.score * fading**t, landmarks[t]) for t in range(1, until)], beliefs[: until - 1]
+
+
+def _met(gone: Mapping[int, Stretch], come: Mapping[int, Stretch], limit: float) -> list[tuple[int, int]]:
+    """Which of the faces carried from the first frame and of those from the last are the same, nearest pairs first."""
+    near = sorted((apart(early, late), i, j) for i, early in gone.items() for j, late in come.items())
+    pairs: list[tuple[int, int]] = []
+    for distance, i, j in near:
+        if distance <= limit and all(i != k and j != m for k, m in pairs):
+            pairs.append((i, j))
+    return pairs
 
 
 def _between_ends(span: _Span, i: int, j: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -309,7 +318,7 @@ def _rows(paths: list[_Path], length: int) -> list[list[Sighting]]:
             path, at = paths[k], t - paths[k].start
             previous = path.previous if t == 1 else before.get(k)
             source: Source = "detected" if t == length and path.last is not None else "flow"
-            row.append(Sighting(path.faces[at], source, previous, path.beliefs[at] if at < len(path.beliefs) else None))
+            row.append(Sighting(path.faces[at], source, previous, path.belief(t)))
         before = {k: n for n, k in enumerate(present)}
         rows.append(row)
     return rows

@@ -1,0 +1,74 @@
+"""One face that was carried into the same frames from both ends of a window, although neither carried it to where the other knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpenvid.geometry import Face
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A face in consecutive frames.
+
+    Attributes:
+        start: first frame, counted from the window's first.
+        faces: one a frame.
+        beliefs: of close looks, one a frame; empty where none were taken.
+    """
+
+    start: int
+    faces: Sequence[Face]
+    beliefs: Sequence[float | None] = ()
+
+    @property
+    def end(self) -> int:
+        """The first frame after it."""
+        return self.start + len(self.faces)
+
+    def head(self, end: int) -> Stretch:
+        """Its frames before `end`."""
+        count = max(0, end - self.start)
+        return Stretch(self.start, self.faces[:count], self.beliefs[:count])
+
+    def holds(self, t: int) -> bool:
+        """Whether frame `t` is one of its."""
+        return self.start <= t < self.end
+
+    def belief(self, t: int) -> float | None:
+        """What the close look at frame `t` said."""
+        return self.beliefs[t - self.start] if t - self.start < len(self.beliefs) else None
+
+
+def apart(early: Stretch, late: Stretch) -> float:
+    """How near two stretches come in the frames that both hold: mean landmark distance in eye distances, infinite where there are none."""
+    return min(
+        (
+            float(np.hypot(*(a.landmarks - b.landmarks).T).mean()) / max(a.unit, b.unit)
+            for t in range(max(early.start, late.start), min(early.end, late.end))
+            for a, b in [(early.faces[t - early.start], late.faces[t - late.start])]
+        ),
+        default=float("inf"),
+    )
+
+
+def joined(early: Stretch, late: Stretch) -> Stretch:
+    """One stretch that goes over from the early one to the late one, which begins no earlier and ends no earlier.
+
+    It does so in the frames that both hold, step by step.
+    """
+    common = early.end - late.start
+    faces = list(early.faces[: late.start - early.start])
+    for k in range(common):
+        weight = (k + 1) / (common + 1)
+        a, b = early.faces[late.start - early.start + k], late.faces[k]
+        box = (1 - weight) * np.asarray(a.box, np.float64) + weight * np.asarray(b.box, np.float64)
+        landmarks = (1 - weight) * np.asarray(a.landmarks, np.float64) + weight * np.asarray(b.landmarks, np.float64)
+        faces.append(Face(box, (1 - weight) * a.score + weight * b.score, landmarks))
+    faces += late.faces[common:]
+    middle = late.start + common // 2
+    beliefs = [early.belief(t) if t < middle else late.belief(t) for t in range(early.start, late.end)]
+    return Stretch(early.start, faces, beliefs)
