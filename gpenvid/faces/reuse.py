@@ -52,7 +52,7 @@ class ReuseSettings:
     carry: int = 8
     belief: float = 0.6
     slip: float = 0.3
-    least_eyes: float = 10.0
+    least_eyes: float = 7.0
     fading: float = 0.99
 
 

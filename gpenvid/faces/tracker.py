@@ -29,13 +29,13 @@ class TrackerSettings:
 
     Attributes:
         least_frames: tracks shorter than this are false, unless their shot is that short.
-        bridge: longest gap in frames over which a track is joined to its continuation.
+        bridge: longest gap in frames over which a track is joined to its continuation; between two detector calls may lie a whole window.
         reuse: detection reuse.
         guards: when a face is left alone.
     """
 
     least_frames: int = 4
-    bridge: int = 12
+    bridge: int = 16
     reuse: ReuseSettings = field(default_factory=ReuseSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
 
