@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,9 @@ from safetensors.torch import load_file
 from gpenvid.errors import WeightsError
 from gpenvid.faces.builtin import SURE, BuiltinDetector, merge_candidates
 from gpenvid.faces.builtin_net import DetectorNet, DetectorShape, cells, decode, detector_from_state_dict
+from gpenvid.geometry import Face
 from weights.training.data import fit, video_frames
-from weights.training.evaluate_detector import Figures, measure, reference_of
+from weights.training.evaluate_detector import Figures, measure, own_noise, reference_of
 from weights.training.teacher import load_teacher
 from weights.training.train_detector import fold
 
@@ -101,3 +103,34 @@ def test_shipped_detector_keeps_its_quality_on_real_clips(detector: BuiltinDetec
     assert total.recall >= RECALL, total.row("all")
     assert total.false_per_hundred <= FALSE, total.row("all")
     assert total.landmark_error <= LANDMARKS, total.row("all")
+
+
+class _Lamps:
+    """A detector that sees a face in five lamps of different colours: eyes, nose, mouth corners, named by where they are."""
+
+    name = "lamps"
+    sure = 0.8
+    close_look = None
+
+    def __init__(self, error: float) -> None:
+        self.error = error
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
+        faces = []
+        for image in images:
+            y, x = np.nonzero(image[..., 0])
+            order = np.argsort(y * 1000 + x)
+            points = np.stack([x, y], axis=1)[order].astype(float)
+            points[:, 0] += self.error * (image.shape[1] > 200)
+            faces.append([Face(np.array([x.min() - 20.0, y.min() - 20.0, x.max() + 20.0, y.max() + 20.0]), 0.99, points)])
+        return faces
+
+
+@pytest.mark.parametrize(("error", "moved"), [(0.0, 0.0), (3.0, 0.1)])
+def test_the_teachers_certainty_is_what_it_says_of_the_same_face_elsewhere(error: float, moved: float) -> None:
+    image = np.zeros((120, 200, 3), np.uint8)
+    for x, y in [(80, 40), (110, 40), (97, 55), (82, 70), (109, 70)]:
+        image[y, x] = 255
+    lamps = _Lamps(error)
+    found = own_noise(lamps, [[(image, lamps.detect([image])[0])]])
+    assert found == pytest.approx((moved, 0.0, 1))
