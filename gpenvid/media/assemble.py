@@ -23,7 +23,7 @@ from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.matroska import ROOM, state_pixel_shape
-from gpenvid.media.probe import VideoInfo, open_input, packets_of
+from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input, packets_of
 from gpenvid.media.segments import EncodedPacket, read_segment
 from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, is_empty_text
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
@@ -95,7 +95,7 @@ def assemble(
     try:
         with (
             open_input(source) as file,
-            av.open(str(target), "w", format=container.muxer, options=_muxer_options(file, info, container, plan)) as output,
+            av.open(ffmpeg_name(target), "w", format=container.muxer, options=_muxer_options(file, info, container, plan)) as output,
         ):
             video = _add_video(output, file, info, settings)
             others = _add_others(output, file, plan)

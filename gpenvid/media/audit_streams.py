@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -17,7 +18,7 @@ from av.video.stream import VideoStream
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.payload import payload
-from gpenvid.media.probe import VideoInfo, is_attached_picture, packets_of
+from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, packets_of
 from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_keeps, is_empty_text, lost_marks, plan_streams, track_keeps
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 from gpenvid.media.transport import service_of
@@ -83,11 +84,11 @@ def _is_cover(stream: Stream) -> bool:
     return isinstance(stream, VideoStream) and is_attached_picture(stream)
 
 
-def _cover_digests(path: object, container: InputContainer) -> list[str]:
+def _cover_digests(path: Path, container: InputContainer) -> list[str]:
     digests = []
     for stream in container.streams.video:
         if _is_cover(stream):
-            with av.open(str(path)) as file:
+            with av.open(ffmpeg_name(path)) as file:
                 picture = next((p for p in file.demux(file.streams[stream.index]) if p.size), None)
                 digests.append(hashlib.sha256(bytes(picture) if picture else b"").hexdigest()[:16])
     return digests

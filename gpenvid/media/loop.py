@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from gpenvid.errors import InputError
-from gpenvid.media.probe import open_input
+from gpenvid.media.probe import ffmpeg_name, open_input
 
 _CLOCK = Fraction(1, 90000)
 _RATE = 48000
@@ -35,7 +35,7 @@ def write_loop(target: Path, pictures: Iterator[tuple[Fraction, NDArray[np.uint8
     """
     sound = read_sound(source, begin, end)
     try:
-        with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as output:
+        with av.open(ffmpeg_name(target), "w", format="mp4", options={"movflags": "+faststart"}) as output:
             _write(output, pictures, sound, begin, end)
     except (av.error.FFmpegError, OSError) as error:
         raise InputError(f"the loop cannot be written ({error.strerror})", "make room in the folder for temporary files") from error

@@ -75,6 +75,11 @@ class VideoInfo:
         return round(width), round(height)
 
 
+def ffmpeg_name(path: Path) -> str:
+    """A file's name for FFmpeg, absolute: in a relative one it takes what stands before a colon (`10:30.mp4`) for a protocol."""
+    return str(path.absolute())
+
+
 def open_input(path: Path) -> InputContainer:
     """Open a file for demuxing.
 
@@ -86,7 +91,7 @@ def open_input(path: Path) -> InputContainer:
     if path.is_dir():
         raise InputError(f"{path}: is a folder without pictures in it", "name a video, a picture or a folder of pictures")
     try:
-        return av.open(str(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace")
+        return av.open(ffmpeg_name(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace")
     except PermissionError as error:
         raise InputError(f"{path}: permission denied", "make the file readable") from error
     except (av.error.FFmpegError, ValueError, OSError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 
 from gpenvid.errors import InputError
-from gpenvid.media.probe import OPEN_TIMEOUT, main_video_stream
+from gpenvid.media.probe import OPEN_TIMEOUT, ffmpeg_name, main_video_stream
 
 # Demuxers that read one file. Playlists (HLS, DASH, concat, SDP) are not among them: they make FFmpeg open other files and addresses.
 _DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg,wtv,ivf,yuv4mpegpipe,nut,h264,hevc,obu,av1,dv,m4v,rm,gxf,vc1,swf,apng"
@@ -44,7 +44,7 @@ def check_video(path: Path, max_pixels: int) -> str:
     """
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
     try:
-        with av.open(str(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace", options=options) as container:
+        with av.open(ffmpeg_name(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace", options=options) as container:
             stream = main_video_stream(container, path)
             # What the header claims, before a decoder makes room for it.
             check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
