@@ -137,6 +137,11 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_set("tracks.0.start", 80), "tracks[0].start"),
         (_set("tracks.1.id", 1), "tracks"),
         (_set("width", True), "width"),
+        (_set("shots.0.monochrome", "false"), "shots[0].monochrome"),
+        (_set("tracks.0.parameters.0.0", -12), "tracks[0].parameters"),
+        (_set("tracks.0.parameters.0.2", 1e300), "tracks[0].parameters"),
+        (_set("tracks.0.landmarks.0", [[5, 5]] * 5), "tracks[0].landmarks"),
+        (_set("tracks.0.landmarks.0.0.0", 1e300), "tracks[0].landmarks"),
     ],
 )
 def test_a_wrong_field_is_named(change: Callable[[dict[str, Any]], None], named: str, sidecar: Path) -> None:
@@ -148,11 +153,16 @@ def test_a_wrong_field_is_named(change: Callable[[dict[str, Any]], None], named:
     assert named in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\xff\xfe"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff\xfe", "9" * 5000, "[" * 100_000])
 def test_what_is_no_sidecar_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "t.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=r"t\.json"):
         read_sidecar(tmp_path / "t.json")
+
+
+def test_a_file_saved_with_a_byte_order_mark_is_read(tracks: Tracks, sidecar: Path) -> None:
+    sidecar.write_bytes(b"\xef\xbb\xbf" + sidecar.read_bytes())
+    assert len(read_sidecar(sidecar).tracks) == len(tracks.tracks)
 
 
 def test_tracks_of_another_clip_are_refused(sidecar: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gpenvid.faces.tracks import Flag, Track, Tracks
 
 SIDECAR_VERSION = 1
 _LARGEST_LOG_SIDE = 12.0  # a crop of 160,000 pixels
+_FARTHEST = 1e6  # pixels from the picture's corner
 
 
 def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = None) -> None:
@@ -50,8 +51,8 @@ def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = N
 def read_preview(path: Path) -> dict[str, Any]:
     """What the preview page was set to when a sidecar was saved; empty where nothing is known."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("preview")
-    except (OSError, ValueError, AttributeError):
+        found = json.loads(path.read_text(encoding="utf-8-sig")).get("preview")
+    except (OSError, ValueError, RecursionError, AttributeError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -106,6 +107,12 @@ class _Reader:
             raise self.fail(f"{where}{key}", "a whole number")
         return value
 
+    def boolean(self, parent: dict[str, Any], key: str, where: str) -> bool:
+        value = parent.get(key, False)
+        if not isinstance(value, bool):
+            raise self.fail(f"{where}{key}", "true or false")
+        return value
+
     def array(self, parent: dict[str, Any], key: str, where: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
         wanted = f"an array of {' x '.join(map(str, shape))} numbers"
         try:
@@ -131,11 +138,11 @@ def read_sidecar(path: Path) -> Tracks:
     """
     reader = _Reader(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", "check the path") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no JSON ({error})", "run `gpenvid analyse` again") from error
+    except (ValueError, RecursionError) as error:  # undecodable, no JSON, numbers of thousands of digits, brackets in thousands of brackets
+        raise InputError(f"{path}: is no JSON ({error})", "correct it, or run `gpenvid analyse` again") from error
     if not isinstance(content, dict) or content.get("gpenvid_tracks") != SIDECAR_VERSION:
         raise reader.fail("gpenvid_tracks", f"{SIDECAR_VERSION}, the version this gpenvid reads")
     frames = reader.integer(content, "frames", "", low=1)
@@ -160,7 +167,7 @@ def read_sidecar(path: Path) -> Tracks:
 
 def _shot(reader: _Reader, shot: dict[str, Any], where: str, frames: int) -> Shot:
     start = reader.integer(shot, "start", where, high=frames)
-    return Shot(start, reader.integer(shot, "end", where, low=start + 1, high=frames), bool(shot.get("monochrome", False)))
+    return Shot(start, reader.integer(shot, "end", where, low=start + 1, high=frames), reader.boolean(shot, "monochrome", where))
 
 
 def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> Track:
@@ -173,8 +180,11 @@ def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> T
         for i, f in enumerate(reader.items(track, "flags", where))
     ]
     parameters = reader.array(track, "parameters", where, (count, 4))
-    if np.abs(parameters[:, 0]).max() > _LARGEST_LOG_SIDE:
-        raise reader.fail(f"{where}parameters", "made of crops of a possible size")
+    if parameters[:, 0].min() < 0 or parameters[:, 0].max() > _LARGEST_LOG_SIDE or np.abs(parameters[:, 1:]).max() > _FARTHEST:
+        raise reader.fail(f"{where}parameters", "made of crops of a possible size and place")
+    landmarks = reader.array(track, "landmarks", where, (count, 5, 2))
+    if np.abs(landmarks).max() > _FARTHEST or np.ptp(landmarks, axis=1).max(axis=1).min() <= 0:
+        raise reader.fail(f"{where}landmarks", "made of points in or near the picture that differ")
     weights = reader.array(track, "weights", where, (count,))
     if weights.min() < 0 or weights.max() > 1:
         raise reader.fail(f"{where}weights", "within 0 and 1")
@@ -183,7 +193,7 @@ def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> T
         start=reader.integer(track, "start", where, high=frames - count),
         boxes=reader.array(track, "boxes", where, (count, 4)),
         scores=reader.array(track, "scores", where, (count,)),
-        landmarks=reader.array(track, "landmarks", where, (count, 5, 2)),
+        landmarks=landmarks,
         detected=np.array([s == "detected" for s in sources]),
         parameters=parameters,
         weights=weights,
