@@ -105,6 +105,8 @@ def restore(
 ) -> None:
     """Restore the faces of videos, pictures, folders of pictures or numbered image sequences."""
     sources = [*(inputs or []), *(input_option or [])]
+    if not all(sources):
+        raise UsageError("an INPUT without a name", "is a variable of the shell not set?")
     if not sources:
         raise UsageError("no INPUT", "name a video, a picture, a folder or a sequence; see `gpenvid restore --help`")
     if color not in ("source", "restored"):
@@ -149,11 +151,14 @@ def _restore(
 ) -> None:
     from gpenvid.console import ConsoleProgress, print_profile, print_stability, print_summary
     from gpenvid.job.inputs import check_side_file
+    from gpenvid.job.outputs import results_of
     from gpenvid.job.report import Report, write_reports
     from gpenvid.job.restore import restore_many
 
     if report is not None:
-        check_side_file(report, _classified(sources))
+        items = _classified(sources)
+        read = [path for path in (settings.tracks, settings.identity) if path is not None]
+        check_side_file(report, items, others=[*read, *results_of(items, output)])
     progress = ConsoleProgress(quiet=quiet)
     done: list[Report] = []
     try:
@@ -169,6 +174,8 @@ def _restore(
                 print_stability(Console(), one)
             if profile and one.stages:
                 print_profile(Console(), one)
+            elif profile and not one.error:
+                progress.note(f"{one.source}: no stages to show; pictures are restored one after the other")
 
 
 def _classified(sources: list[str]) -> list[Input]:
@@ -217,7 +224,7 @@ def analyse(
         raise UsageError(f"{source}: is no film", "analyse takes videos, and numbered sequences like scan_%04d.png")
     check_side_file(target, [item], overwrite=overwrite)
     if sheet is not None:
-        check_side_file(sheet, [item])
+        check_side_file(sheet, [item], others=[target])
     progress = ConsoleProgress(quiet=quiet)
     settings = RestoreSettings(detector=detector, device=device, start=start, end=end)
     try:
@@ -306,7 +313,10 @@ def models_list() -> None:
     from gpenvid.restore.cards import all_cards
     from gpenvid.restore.weights import locate
 
-    table = Table("name", "kind", "crop", "here", "licence", "description", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "kind", "crop", "here", "licence", "description"):
+        # Names are typed elsewhere: never cut.
+        table.add_column(column, no_wrap=column == "name", min_width=max(map(len, all_cards())) if column == "name" else None)
     for card in all_cards().values():
         where = "built in" if card.built_in else "yes" if locate(card) else "no"
         table.add_row(card.name, card.kind, str(card.size or ""), where, card.licence, card.description)

@@ -78,11 +78,14 @@ class RestoreSettings:
     tag: bool = True
 
     def __post_init__(self) -> None:
-        """Check ranges.
+        """Check ranges; paths may be given as text.
 
         Raises:
             UsageError: naming the option and its range.
         """
+        for option in ("tracks", "identity"):
+            if isinstance(value := getattr(self, option), str):
+                object.__setattr__(self, option, Path(value))
         for option in ("start", "end", "crf", "least_eyes", "most_turn", "least_sharpness", "least_likeness"):
             value = getattr(self, option)
             if value is not None and not math.isfinite(value):

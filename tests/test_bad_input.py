@@ -23,6 +23,7 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.cli import main
 from gpenvid.errors import GpenvidError, InputError, WeightsError
+from gpenvid.restore.cards import all_cards
 from gpenvid.restore.weights import read_state_dict
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -79,6 +80,8 @@ def folder(tmp_path: Path) -> Path:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         container.start_encoding()
+    (tmp_path / "picture.png").write_bytes((SAMPLES.parent / "docs" / "pictures" / "people.png").read_bytes())
+    os.mkfifo(tmp_path / "pipe.mp4")
     return tmp_path
 
 
@@ -108,6 +111,15 @@ CASES = {
     "damaged weights": (["clip.mp4", "--model", "noise.pth"], 4, "noise.pth"),
     "damaged safetensors": (["clip.mp4", "--model", "noise.safetensors"], 4, "noise.safetensors"),
     "weights of another network": (["clip.mp4", "--model", "other.pth"], 4, "GPEN"),
+    "a report over the result": (["clip.mp4", "-o", "out.mp4", "--report", "out.mp4"], 2, "out.mp4"),
+    "a report over the result's own name": (["clip.mp4", "--report", "clip_restored.mp4"], 2, "clip_restored.mp4"),
+    "a report over a numbered picture": (["clip.mp4", "-o", "f_%03d.png", "--report", "f_002.png"], 2, "f_002.png"),
+    "a report over the sidecar": (["clip.mp4", "--tracks", "text.mp4", "--report", "text.mp4"], 2, "text.mp4"),
+    "an input without a name": ([""], 2, "without a name"),
+    "a picture has no stability": (["picture.png", "--stability"], 2, "--stability"),
+    "frames as pictures have no stability": (["clip.mp4", "-o", "f_%03d.png", "--stability"], 2, "--stability"),
+    "a pipe": (["pipe.mp4"], 3, "pipe.mp4"),
+    "no such embedding": (["clip.mp4", "--identity", "absent.onnx"], 4, "absent.onnx"),
     "no such weight file": (["clip.mp4", "--model", "absent.pth"], 4, "absent.pth"),
 }
 
@@ -123,6 +135,43 @@ def test_bad_input_is_one_line_and_leaves_nothing(case: str, folder: Path, run: 
     assert named in lines[0]
     assert "Traceback" not in done.stderr
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+
+
+def test_a_sheet_does_not_replace_the_sidecar(run: Callable[..., _Done]) -> None:
+    done = run("analyse", "clip.mp4", "-o", "both.png", "--sheet", "both.png")
+    assert done.returncode == 2
+    assert "both.png" in done.stderr
+    assert not Path("both.png").exists()
+
+
+def test_a_network_that_is_no_embedding_is_refused_before_anything_is_analysed(run: Callable[..., _Done], shared: Path) -> None:
+    done = run("restore", "clip.mp4", "--identity", shared / "weights" / "face_detection_yunet_2023mar.onnx")
+    assert done.returncode == 4
+    assert "face_detection_yunet_2023mar.onnx" in done.stderr.splitlines()[-1]
+    assert not Path("clip_restored.mp4.gpenvid").exists()
+
+
+def test_a_wrong_command_is_not_said_to_continue(run: Callable[..., _Done]) -> None:
+    done = run("restore", "clip.mp4", "--only", "77", "--end", "0.2", "-o", "out.mp4")
+    assert done.returncode == 2
+    assert "the same command continues" not in done.stderr
+
+
+def test_names_with_a_colon_are_names(folder: Path, run: Callable[..., _Done], capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "clip.mp4").rename(folder / "2024-01-01T12:30.mp4")
+    assert run("restore", "2024-01-01T12:30.mp4", "--end", "0.1", "-o", "12:31.mp4").returncode == 0
+    assert run("verify", "12:31.mp4", "12:31.mp4").returncode == 0
+
+
+def test_names_of_models_are_never_cut(
+    run: Callable[..., _Done], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys, "argv", ["gpenvid", "models", "list"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in all_cards())
 
 
 def test_debug_shows_the_traceback(run: Callable[..., _Done]) -> None:

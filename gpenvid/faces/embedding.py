@@ -12,6 +12,7 @@ from gpenvid.errors import WeightsError
 from gpenvid.faces.align import Template, fit_similarity
 
 _SIDE = 112
+_LEAST_NUMBERS = 32
 # The five points that embedding networks of the ArcFace family are trained with, in a 112 x 112 crop.
 _POINTS = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 
@@ -26,16 +27,22 @@ class FaceEmbedder:
     def __init__(self, path: Path) -> None:
         try:
             self._net = cv2.dnn.readNetFromONNX(str(path))
+            vector = self._forward(np.zeros((_SIDE, _SIDE, 3), np.float32))
         except cv2.error as error:
             raise WeightsError(f"{path}: not a network OpenCV can run ({error.err})", "choose an ONNX embedding network") from error
+        if vector.size < _LEAST_NUMBERS:
+            raise WeightsError(f"{path}: gives {vector.size} numbers for a face, which is no embedding", "choose an ONNX embedding network")
 
     def embed(self, crop: NDArray[np.float32], template: Template) -> NDArray[np.float32]:
         """The embedding, of length 1, of an aligned crop (S, S, 3) float32 RGB in [0, 1]."""
         to_face = fit_similarity(template.at(crop.shape[0]), _POINTS)
         face = cv2.warpAffine(crop, to_face, (_SIDE, _SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-        self._net.setInput(cv2.dnn.blobFromImage(np.asarray(face * np.float32(2) - np.float32(1), np.float32)))
-        vector = np.asarray(self._net.forward(), np.float32).ravel()
+        vector = self._forward(np.asarray(face * np.float32(2) - np.float32(1), np.float32))
         return vector / max(float(np.linalg.norm(vector)), 1e-9)
+
+    def _forward(self, face: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._net.setInput(cv2.dnn.blobFromImage(face))
+        return np.asarray(self._net.forward(), np.float32).ravel()
 
     def likeness(self, a: NDArray[np.float32], b: NDArray[np.float32], template: Template) -> float:
         """Cosine between the embeddings of two aligned crops; the same person is about 0.8, another under 0.3."""

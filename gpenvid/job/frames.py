@@ -62,13 +62,13 @@ def restore_to_pictures(
     report = Report(str(item.path), str(output), warnings=warnings)
     for warning in warnings:
         progress.note(warning)
+    embedder = open_embedder(settings)
     key = job_key(item.path, settings, detector.name if detector else "", restorer, f"pictures {output.suffix.lower()}")
     try:
         with opened_work(output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
             keep = chosen_range(reader, settings)
             with report.timed("analyse"):
                 tracks = kept_tracks(item, reader, keep, settings, detector, work, report, progress)
-            embedder = open_embedder(settings)
             targets = [numbered(output, number) for number in range(1, tracks.frames + 1)]
             for target in targets:
                 check_output(item, target, overwrite=overwrite)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from gpenvid.errors import InputError, UsageError
-from gpenvid.media.sequence import folder_files, is_pattern, sequence_files
+from gpenvid.media.sequence import fits, folder_files, is_pattern, sequence_files
 from gpenvid.media.stills import is_still
 
 InputKind = Literal["video", "still", "folder", "sequence"]
@@ -44,6 +44,8 @@ def classify(path: Path) -> Input:
         raise InputError(f"{path}: no such file", "check the path")
     if path.is_dir():
         return Input(path, "folder", tuple(folder_files(path)))
+    if not path.is_file():
+        raise InputError(f"{path}: is no file", "write it to a file first; gpenvid reads its source more than once")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty", "check the file")
     return Input(path, "still", (path,)) if is_still(path) else Input(path, "video")
@@ -72,20 +74,33 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
     _check_folder(output.parent)
 
 
-def check_side_file(path: Path, items: Iterable[Input], *, overwrite: bool = True) -> None:
+def check_side_file(path: Path, items: Iterable[Input], *, others: Iterable[Path] = (), overwrite: bool = True) -> None:
     """Make sure a report, sidecar or contact sheet may be written, before hours of work and not after.
 
+    Args:
+        others: what else the same command reads or writes; a pattern of numbered pictures stands for all that match.
+
     Raises:
-        UsageError: it is one of the sources, or a folder, or exists and may not be replaced.
+        UsageError: it is one of the sources or the others, or a folder, or exists and may not be replaced.
         InputError: its folder does not exist or cannot be written to.
     """
     if any(_is_one_of(path, item) for item in items):
         raise UsageError(f"{path}: is a source", "name another file; gpenvid never changes its source")
+    if any(_is_same(path, other) for other in others):
+        raise UsageError(f"{path}: is something else that this command reads or writes", "name another file")
     if path.is_dir():
         raise UsageError(f"{path}: is a folder", "name a file")
     if path.exists() and not overwrite:
         raise UsageError(f"{path}: exists already", "name another file, or add --overwrite")
     _check_folder(path.parent)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two names are of one file, there or not; a pattern is every name that fits it."""
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    path, other = path.resolve(), other.resolve()
+    return path == other or (is_pattern(other) and path.parent == other.parent and fits(path, other))
 
 
 def _is_one_of(path: Path, item: Input) -> bool:

@@ -30,6 +30,16 @@ def outputs_for(items: list[Input], output: Path | None) -> list[Path | None]:
     return targets
 
 
+def results_of(items: list[Input], output: Path | None) -> list[Path]:
+    """Where results go, absolute, as far as that is known beforehand: files, folders, and patterns of numbered pictures.
+
+    Raises:
+        UsageError: see `outputs_for`.
+    """
+    found = (_result_of(item, target) for item, target in zip(items, outputs_for(items, output), strict=True))
+    return [result for result in found if result is not None]
+
+
 def _check_clashes(items: list[Input], targets: list[Path | None]) -> None:
     taken: dict[Path, Input] = {}
     for item, target in zip(items, targets, strict=True):

@@ -123,6 +123,7 @@ def restore_video(
     report = Report(str(item.path), str(plan.output), notes=list(plan.streams.notes), warnings=list(plan.warnings))
     for told in (*plan.streams.notes, *plan.warnings):
         progress.note(told)
+    embedder = open_embedder(settings)
     key = job_key(item.path, settings, detector.name if detector else "", restorer, repr(plan.encoder))
     try:
         with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
@@ -130,8 +131,6 @@ def restore_video(
             keep = chosen_range(plan.reader, settings)
             with report.timed("analyse"):
                 tracks = kept_tracks(item, plan.reader, keep, settings, detector, work, report, progress)
-
-            embedder = open_embedder(settings)
 
             def open_renderer(counts: Report) -> Renderer:
                 return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress, embedder)

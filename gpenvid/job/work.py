@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gpenvid.errors import InputError
+from gpenvid.errors import InputError, UsageError, WeightsError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.identity import Key, changes
 from gpenvid.job.journal import Journal, decode_records
@@ -140,9 +140,10 @@ def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Call
                 _begin(path, journal, key, restart=restart, note=note)
                 yield Work(path, journal)
                 stay = keep
-            except BaseException:
+            except BaseException as error:
                 stay = Work(path, journal).worth_keeping
-                if stay:
+                # What is wrong with a command is wrong with the same command.
+                if stay and not isinstance(error, UsageError | WeightsError):
                     note(f"what is finished is kept in {path}; the same command continues, --restart starts over")
                 raise
     finally:

@@ -28,19 +28,27 @@ def sequence_files(pattern: Path) -> list[Path]:
     return [path for _, path in found]
 
 
+def fits(file: Path, pattern: Path) -> bool:
+    """Whether a file's name, wherever it is and whether it is there or not, is one of a pattern's."""
+    return _names(pattern).fullmatch(file.name) is not None
+
+
 def existing_numbers(pattern: Path) -> list[int]:
     """The frame numbers of the files that match a pattern, rising; none where there are none."""
     return [number for number, _ in _matching(pattern)]
 
 
-def _matching(pattern: Path) -> list[tuple[int, Path]]:
+def _names(pattern: Path) -> re.Pattern[str]:
     match = _NUMBER.search(pattern.name)
     if match is None:
         raise InputError(f"{pattern}: no frame number in the name", "write it like scan_%04d.png")
     width = int(match[2] or 1)
     digits = rf"(\d{{{width},}})" if match[1] else r"(\d+)"
-    name = re.compile(re.escape(pattern.name[: match.start()]) + digits + re.escape(pattern.name[match.end() :]))
-    folder = pattern.parent
+    return re.compile(re.escape(pattern.name[: match.start()]) + digits + re.escape(pattern.name[match.end() :]))
+
+
+def _matching(pattern: Path) -> list[tuple[int, Path]]:
+    name, folder = _names(pattern), pattern.parent
     return sorted((int(m[1]), p) for p in folder.iterdir() if (m := name.fullmatch(p.name))) if folder.is_dir() else []
 
 
