@@ -117,7 +117,7 @@ class Pipeline:
         """Iterate in a thread of its own, from now on.
 
         Args:
-            weigh: bytes that an item holds on to.
+            weigh: bytes that an item holds on to; 0 for a mark between items, which is not counted as one.
 
         Returns:
             the same items; raises what `items` raises, where it raises it.
@@ -158,7 +158,7 @@ class Pipeline:
             stage.waited_for_room += time.perf_counter() - began
             queue.items.append((item, weight))
             queue.weight += weight
-            stage.items += 1
+            stage.items += weight > 0
             stage.most_bytes = max(stage.most_bytes, queue.weight)
             self._changed.notify_all()
 
@@ -177,7 +177,7 @@ class Pipeline:
                 queue.weight -= weight
                 self._changed.notify_all()
             if stage is self._last:
-                stage.items += 1
+                stage.items += weight > 0
             yield item  # type: ignore[misc]  # what was put in as T
         if queue.error is not None:
             raise queue.error
