@@ -54,7 +54,7 @@ def file_answer(request: Request, file: BinaryIO, name: str, headers: dict[str, 
     sent = {
         "accept-ranges": "bytes",
         "content-length": str(end - begin),
-        "content-disposition": f"attachment; filename*=utf-8''{quote(name, safe='')}",
+        "content-disposition": f"attachment; filename=\"{_ascii(name)}\"; filename*=utf-8''{quote(name, safe='')}",
         "etag": etag,
         "last-modified": formatdate(facts.st_mtime, usegmt=True),
         **(headers or {}),
@@ -66,6 +66,11 @@ def file_answer(request: Request, file: BinaryIO, name: str, headers: dict[str, 
         file.close()
         return Response(None, 206 if part else 200, sent, media_type)
     return StreamingResponse(_content(file, begin, end), 206 if part else 200, sent, media_type)
+
+
+def _ascii(name: str) -> str:
+    """A name for clients that know nothing else (`curl -OJ`), without what would end it."""
+    return re.sub(r"[^ -~]|[\\\"%/]", "_", name)
 
 
 def _part(request: Request, size: int, etag: str) -> tuple[int, int] | None:

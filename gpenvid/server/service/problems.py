@@ -19,7 +19,7 @@ from gpenvid.server.guard import error_body
 _PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])*([^\s/\\:'\"]*)")
 
 _SUBJECT = re.compile(r"^(?:[A-Za-z]:)?[/\\][^:]*[/\\]([^/\\:]*)(?=: )")  # sentences begin with the file; folders may have spaces
-_OPTION = re.compile(r"(?<![\w-])--(?=[a-z])")
+_OPTION = re.compile(r"(`[^`]*`)|(?<![\w-])--(?=[a-z])")  # a command line in backticks stays one
 
 
 class ProblemDetail(BaseModel):
@@ -80,7 +80,7 @@ def for_clients(text: str, names: Mapping[str, str]) -> str:
     """
     for path in sorted(names, key=len, reverse=True):
         text = text.replace(path, names[path])
-    return _OPTION.sub("", _PATH.sub(r"\1", _SUBJECT.sub(r"\1", text)))
+    return _OPTION.sub(lambda m: m[1] or "", _PATH.sub(r"\1", _SUBJECT.sub(r"\1", text)))
 
 
 _EXAMPLES = {

@@ -171,6 +171,7 @@ def test_names_of_clients_keep_what_is_harmless(given: str, kept: str) -> None:
         ("/home/me/secret place/x: broken", "x: broken"),
         ("C:\\Users\\me\\x.mp4 is broken", "x.mp4 is broken"),
         ("choose --codec ffv1, or leave --crf out", "choose codec ffv1, or leave crf out"),
+        ("leave --crf out; `gpenvid analyse --sheet x` shows them", "leave crf out; `gpenvid analyse --sheet x` shows them"),
         ("and/or 3/4, https://example.com", "and/or 3/4, https://example.com"),
     ],
 )

@@ -28,7 +28,9 @@ def test_an_upload_becomes_a_verified_result(served: Served, done: dict[str, obj
     assert (report["frames"], report["source"], report["output"]) == (150, "my interview ä.mp4", "my interview ä_restored.mp4")
     answer = served.client.get(f"/v1/jobs/{done['id']}/result")
     assert answer.headers["content-type"] == "video/mp4"
-    assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''my%20interview%20%C3%A4_restored.mp4"
+    assert answer.headers["content-disposition"] == (
+        "attachment; filename=\"my interview __restored.mp4\"; filename*=utf-8''my%20interview%20%C3%A4_restored.mp4"
+    )
     out = tmp_path / "out.mp4"
     out.write_bytes(answer.content)
     assert done["result"] == {"name": "my interview ä_restored.mp4", "bytes": len(answer.content), "href": f"/v1/jobs/{done['id']}/result"}
