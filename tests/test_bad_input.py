@@ -101,6 +101,7 @@ CASES = {
     "unknown container": (["clip.mp4", "-o", "out.xyz"], 2, ".xyz"),
     "codec and container do not fit": (["clip.mp4", "-o", "out.mp4", "--codec", "prores"], 2, ".mp4"),
     "strength out of range": (["clip.mp4", "--strength", "3"], 2, "strength"),
+    "quality beyond the encoder's scale": (["clip.mp4", "--codec", "h264", "--crf", "60"], 2, "choose 0 (best) to 51"),
     "unknown mask": (["clip.mp4", "--mask", "square"], 2, "choose ellipse or hull"),
     "end before start": (["clip.mp4", "--start", "3", "--end", "1"], 2, "--end"),
     "beyond the end": (["clip.mp4", "--start", "300"], 3, "clip.mp4"),

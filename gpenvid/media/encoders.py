@@ -47,6 +47,7 @@ _INTERLACED_ENCODERS = ("libx264", "prores_ks", "ffv1")
 _LIMITED_ONLY = ("prores_ks", "dnxhd")
 # They write alpha beside the packets (VP9) or refuse it when they open (x265).
 _NO_ALPHA = ("libvpx-vp9", "libx265")
+_MOST_CRF = {"libsvtav1": 63, "libvpx-vp9": 63}  # of others 51
 _DEFAULT_CRF = {"libx264": 16, "libx264rgb": 16, "libx265": 16, "libsvtav1": 20, "libvpx-vp9": 18}
 
 # Bits per pixel at the default quality. Grainy film measures 0.63 (x264) and 0.74 (x265), clean video far less; the others are
@@ -288,6 +289,8 @@ def container_holds(container: Container, codec: str) -> bool:
 def _options(encoder: str, pixel_format: str, request: EncoderRequest, info: VideoInfo, interlaced: bool) -> dict[str, str]:
     options: dict[str, str] = {}
     crf = request.crf if request.crf is not None else _DEFAULT_CRF.get(encoder)
+    if crf is not None and crf > (most := _MOST_CRF.get(encoder, 51)):
+        raise UsageError(f"--crf {crf:g} is out of range for {encoder}", f"choose 0 (best) to {most}")
     if encoder in ("libx264", "libx264rgb", "libx265"):
         options |= {"crf": f"{crf:g}", "preset": request.preset or "medium"}
     parameters: list[str] = []
