@@ -22,7 +22,8 @@ from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.sidecar import read_tracks_of
 from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern, number_in, numbered
-from gpenvid.media.stills import StillExtras, encode_still, is_still, read_still
+from gpenvid.media.still_extras import StillExtras, about, kept_in
+from gpenvid.media.stills import encode_still, is_still, read_still
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
@@ -49,7 +50,7 @@ def restore_pictures(
 
     Raises:
         InputError: a picture that cannot be read, or a place that cannot be written to, or a sidecar that does not fit.
-        UsageError: an output that does not fit the input.
+        UsageError: an output that does not fit the input, or, with `strict`, cannot hold all of it.
     """
     _check_settings(item, settings)
     targets = _targets(item, output, settings)
@@ -57,6 +58,7 @@ def restore_pictures(
     related = item.kind == "sequence"
     progress.stage("restore", len(item.files))
     parts: list[Path] = []
+    lost: dict[str, list[str]] = {}
     place = targets[0].parent.parent if item.kind == "folder" else targets[0].parent
     work = place
     try:
@@ -72,11 +74,18 @@ def restore_pictures(
             renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, open_embedder(settings))
             with report.timed("render"):
                 for frame, extras in _rendered(files, renderer):
-                    target = targets[len(parts)]
+                    name, target = item.files[len(parts)].name, targets[len(parts)]
+                    for sentence in kept_in(extras, target.suffix.lower(), frame.layout.model)[1]:
+                        if settings.strict:
+                            raise UsageError(about([name], sentence), "choose another kind of picture, or leave out --strict")
+                        lost.setdefault(sentence, []).append(name)
                     parts.append(_write(frame, extras, work / target.name, target.suffix.lower()))
         for part, target in zip(parts, targets, strict=True):
             target.parent.mkdir(exist_ok=True)
             part.replace(target)
+        for sentence, names in lost.items():
+            report.warnings.append(about(names, sentence))
+            progress.note(report.warnings[-1])
     except OSError as error:
         raise InputError(f"{place}: cannot be written to ({error.strerror})", "choose another -o, or make room") from error
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,8 @@ from gpenvid.media.pictures import picture_of
 from gpenvid.media.probe import open_input
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.sequence import folder_files, is_pattern, number_in, sequence_files
-from gpenvid.media.stills import StillExtras, is_still, read_still
+from gpenvid.media.still_extras import BLOCKS, StillExtras, about, kept_in
+from gpenvid.media.stills import is_still, laid_out, read_still
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class _Picture:
     @property
     def bits(self) -> int:
         return 8 if self.planes[0].dtype == np.uint8 else 16
+
+    def as_held_by(self, suffix: str) -> tuple[_Picture, list[str]]:
+        """What a file of a kind can hold of it, and sentences that name the rest."""
+        held, lost = kept_in(self.extras, suffix, "gray" if len(self.planes) == 1 else "rgb")
+        return _Picture(laid_out(self.planes, self.extras, held), held), lost
 
 
 @dataclass
@@ -53,6 +60,26 @@ class _Same:
             result.compare(f"{what} of {self.first}", *self.changed)
         else:
             result.compare(what, f"in all {self.count}", f"in all {self.count}")
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of metadata, told by its size and a checksum."""
+
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"{len(self.data)} bytes (checksum {zlib.crc32(self.data):08x})" if self.data else "none"
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Names and contents of texts, comments and colour marks; told by name and size."""
+
+    entries: tuple[tuple[str, bytes], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} ({_Block(data)})" for name, data in self.entries) or "none"
 
 
 def are_pictures(path: Path) -> bool:
@@ -110,28 +137,52 @@ def _of_video(source: Path, result: Audit) -> Iterator[_Picture]:
 
 
 def _compare(result: Audit, wanted: Iterator[_Picture], files: list[Path], *, pixels: bool) -> None:
-    size, depth, planes, extras = _Same(), _Same(), _Same(), _Same()
+    found: dict[str, _Same] = {name: _Same() for name in ("size", "bit depth", "colour and alpha", *BLOCKS.values(), "resolution", "text")}
     tallies: dict[int, PixelTally] = {}
+    lost: dict[str, list[str]] = {}
     expected, deeper = 0, 0
-    for old in wanted:
+    for source in wanted:
         expected += 1
         if expected > len(files):
             continue
         name, new = files[expected - 1].name, _read(files[expected - 1])
-        size.add(name, old.size, new.size)
+        old, told = source.as_held_by(files[expected - 1].suffix.lower())
+        for sentence in told:
+            lost.setdefault(sentence, []).append(name)
         deeper += new.bits > old.bits
-        depth.add(name, old.bits, min(old.bits, new.bits))
-        planes.add(name, _model(old), _model(new))
-        extras.add(name, old.extras, new.extras)
+        found["size"].add(name, old.size, new.size)
+        found["bit depth"].add(name, old.bits, min(old.bits, new.bits))
+        found["colour and alpha"].add(name, _model_in(files[expected - 1].suffix.lower(), old), _model(new))
+        _compare_extras(found, name, old.extras, new.extras)
         if pixels and (old.size, old.bits) == (new.size, new.bits):
             tallies.setdefault(old.bits, PixelTally(old.bits)).add(old.planes[0], new.planes[0])
     result.compare("pictures", expected, len(files))
-    for what, found in (("size", size), ("bit depth", depth), ("colour and alpha", planes), ("EXIF, XMP and ICC", extras)):
-        found.tell(result, what)
+    for what, same in found.items():
+        same.tell(result, what)
+    for sentence, names in lost.items():
+        result.note("what is lost", about(names, sentence))
     if deeper:
         result.note("bit depth", f"16 bits in {deeper}, which hold all of 8")
     for tally in tallies.values():
         tally.tell(result)
+
+
+def _compare_extras(found: dict[str, _Same], name: str, old: StillExtras, new: StillExtras) -> None:
+    for block, called in BLOCKS.items():
+        found[called].add(name, _Block(getattr(old, block)), _Block(getattr(new, block)))
+    before, after = old.resolution, new.resolution
+    agree = before is not None and after is not None and before.agrees(after)
+    found["resolution"].add(name, before or "none", before if agree else after or "none")
+    texts = (e.entries if e.family == old.family else () for e in (old, new))
+    found["text"].add(name, *(_Texts(tuple((e.name, e.data) for e in t)) for t in texts))
+
+
+def _model_in(suffix: str, picture: _Picture) -> str:
+    """What a picture becomes in a kind of file: WebP has no grey, and no alpha that hides nothing."""
+    if suffix != ".webp":
+        return _model(picture)
+    hides = len(picture.planes) == 4 and bool((picture.planes[3] < np.iinfo(picture.planes[3].dtype).max).any())
+    return "colour with alpha" if hides else "colour"
 
 
 def _model(picture: _Picture) -> str:

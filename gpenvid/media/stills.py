@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,13 @@ from gpenvid.errors import InputError, UsageError
 from gpenvid.media.color import FULL, ColorSpec
 from gpenvid.media.frame import Frame, Plane
 from gpenvid.media.layout import layout_of
-from gpenvid.media.orientation import DisplayGeometry, Orientation
+from gpenvid.media.orientation import DisplayGeometry
+from gpenvid.media.still_extras import StillExtras as StillExtras
+from gpenvid.media.still_extras import kept_in
+from gpenvid.media.still_files import add_extras, read_file
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".jp2")
 NARROW_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")  # cannot hold more than 8 bits
-_SEVERAL = (".tif", ".tiff", ".webp", ".png")  # may hold more than one picture
 MAX_PIXELS = 2**28  # a 16,384 pixel square; larger pictures are more likely bombs than scans
 
 _COLOR = ColorSpec(matrix=0, primaries=1, transfer=13, range=FULL)
@@ -30,39 +30,7 @@ _PARAMETERS = {
     ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
 }
 _PARAMETERS[".jpeg"] = _PARAMETERS[".jpg"]
-_EXIF = int(cv2.IMAGE_METADATA_EXIF)
-
-
-@dataclass(frozen=True)
-class StillExtras:
-    """What a picture file carries beside its samples, as OpenCV hands it over: kinds (EXIF, XMP, ICC) and their bytes."""
-
-    kinds: tuple[int, ...] = ()
-    blocks: tuple[bytes, ...] = ()
-
-    @property
-    def orientation(self) -> Orientation:
-        """From the EXIF block; upright where there is none."""
-        exif = dict(zip(self.kinds, self.blocks, strict=True)).get(_EXIF)
-        return Orientation.from_exif(_exif_orientation(exif)) if exif else Orientation()
-
-
-def _exif_orientation(exif: bytes) -> int:
-    """The orientation tag (0x0112) of the first image directory; 1 where it is missing or the block is damaged."""
-    tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(order + "I", tiff, 4)
-        (count,) = struct.unpack_from(order + "H", tiff, start)
-        for i in range(count):
-            tag, _, _, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * i)
-            if tag == 0x0112:
-                return int(value)
-    except struct.error:
-        return 1
-    return 1
+_WEBP_BLOCKS = {"exif": cv2.IMAGE_METADATA_EXIF, "xmp": cv2.IMAGE_METADATA_XMP, "icc": cv2.IMAGE_METADATA_ICCP}
 
 
 def is_still(path: Path) -> bool:
@@ -74,13 +42,19 @@ def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25
     """Read a picture into native planes (`gbrp`, `gbrap`, `gray`, or their 16-bit forms).
 
     Raises:
-        InputError: no such file, or not a picture OpenCV can decode, or several in one file, or more than 2^28 pixels.
+        InputError: no such file, or not a picture OpenCV can decode, or several in one file, or CMYK, or more than 2^28 pixels.
     """
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", "check the path") from error
-    image, extras = _decode(path, data)
+    known = read_file(data.tobytes())
+    if known.refused:
+        raise InputError(f"{path}: {known.refused}", "convert it to RGB with a program that manages colours")
+    pages = _count(data) if known.pages is None else known.pages
+    if pages > 1:
+        raise InputError(f"{path}: holds {pages} pictures", "split it into numbered files; a .png that moves can be named .apng")
+    image, extras = _decode(path, data), known.extras
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.dtype not in (np.uint8, np.uint16):
@@ -94,13 +68,11 @@ def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25
     return frame, extras
 
 
-def _decode(path: Path, data: NDArray[np.uint8]) -> tuple[Any, StillExtras]:
+def _decode(path: Path, data: NDArray[np.uint8]) -> Any:
     image: Any = None
-    kinds: Any = ()
-    blocks: Any = ()
     if data.size:
         try:
-            image, kinds, blocks = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)
+            image = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)[0]
         except cv2.error as error:
             if "MAX_IMAGE" in str(error):
                 raise _too_large(path) from error
@@ -109,31 +81,49 @@ def _decode(path: Path, data: NDArray[np.uint8]) -> tuple[Any, StillExtras]:
         raise InputError(f"{path}: not a picture that can be decoded", "check the file with a viewer")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
         raise _too_large(path)  # where OpenCV was loaded before gpenvid could tell it
-    if path.suffix.lower() in _SEVERAL and (pages := cv2.imcount(str(path))) > 1:
-        raise InputError(f"{path}: holds {pages} pictures", "split it into numbered files; a .png that moves can be named .apng")
-    return image, StillExtras(tuple(int(k) for k in kinds), tuple(np.asarray(b, np.uint8).tobytes() for b in blocks))
+    return image
+
+
+def _count(data: NDArray[np.uint8]) -> int:
+    """Pictures in a file of another kind than its name says, such as a GIF: two stands for two or more; 0 where none can be decoded."""
+    if not data.size:
+        return 0
+    try:
+        return len(cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(0, 2))[1])
+    except cv2.error:
+        return 0  # decoding it says why
 
 
 def _too_large(path: Path) -> InputError:
     return InputError(f"{path}: more than {MAX_PIXELS} pixels", "cut it into parts")
 
 
+def laid_out(planes: Sequence[Plane], extras: StillExtras, held: StillExtras) -> list[Plane]:
+    """Planes as a file stores them that holds only `held` of `extras`: turned upright where the orientation is not among it."""
+    turned: list[Any] = list(planes)
+    return turned if held.orientation == extras.orientation else [extras.orientation.apply(p) for p in turned]
+
+
 def encode_still(planes: Sequence[Plane], model: str, extras: StillExtras, suffix: str) -> bytes:
     """Encode planes (G, B, R[, A] or Y) as a picture file of the kind `suffix` says; JPEG at quality 95, WebP lossless.
+
+    Of the extras it holds what `kept_in` says.
 
     Raises:
         UsageError: if that kind of file cannot hold such samples.
     """
+    held, _ = kept_in(extras, suffix, model)
+    planes = laid_out(planes, extras, held)
     image: Any = planes[0] if model == "gray" else np.dstack([planes[i] for i in (1, 0, 2, 3)[: len(planes)]])
     if suffix in NARROW_SUFFIXES and image.dtype == np.uint16:
         raise UsageError(f"{suffix} cannot hold 16-bit samples", "choose .png or .tif")
     if suffix in (".jpg", ".jpeg") and image.ndim == 3 and image.shape[2] == 4:
         raise UsageError(f"{suffix} cannot hold alpha", "choose .png")
-    blocks = [np.frombuffer(b, np.uint8) for b in extras.blocks]
+    blocks = {k: np.frombuffer(b, np.uint8) for n, k in _WEBP_BLOCKS.items() if (b := getattr(held, n))} if suffix == ".webp" else {}
     try:
-        done, data = cv2.imencodeWithMetadata(suffix, image, list(extras.kinds), blocks, _PARAMETERS.get(suffix, []))
+        done, data = cv2.imencodeWithMetadata(suffix, image, list(blocks), list(blocks.values()), _PARAMETERS.get(suffix, []))
     except cv2.error as error:
         raise UsageError(f"{suffix} cannot hold this picture ({error.err})", "choose .png") from error
     if not done:
         raise UsageError(f"{suffix} cannot hold this picture", "choose .png")
-    return bytes(data)
+    return add_extras(bytes(data), held, suffix)

@@ -1,0 +1,104 @@
+"""What a TIFF file carries beside its samples, in tags of its first directory."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+
+from gpenvid.media.still_extras import ORIENTATION_TAG, Entry, Resolution, StillExtras, StillFile, Unit, listed, resolution_of
+from gpenvid.media.tiff_directory import TiffTag, count_pictures, read_directory, with_tags
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_ICC, _XMP = 34675, 700
+_X, _Y, _UNIT = 282, 283, 296
+_NAMES = {
+    269: "DocumentName",
+    270: "ImageDescription",
+    271: "Make",
+    272: "Model",
+    285: "PageName",
+    305: "Software",
+    306: "DateTime",
+    315: "Artist",
+    316: "HostComputer",
+    33432: "Copyright",
+    33723: "IPTC",
+    34377: "Photoshop's settings",
+}
+_BYTES = (1, 2, 7)  # types that are the same in either byte order
+_LOST = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities", 330: "SubIFDs", 34665: "EXIF", 34853: "GPS"}
+# They say how the samples lie in this file, which the result does in its own way.
+_STRUCTURE = {
+    *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, ORIENTATION_TAG, 277, 278, 279, 280, 281, 284, 288, 289),
+    *(290, 291, 292, 293, 297, 317, 320, 321, 322, 323, 324, 325, 338, 339, 340, 341, 347, *range(512, 522), 529, 530, 531, 532),
+}
+_PHOTOMETRIC, _SEPARATED, _SAMPLES = 262, 5, 277
+
+
+def read_tiff(data: bytes) -> StillFile:
+    """Number of pictures and extras of a TIFF file, as far as it is undamaged.
+
+    Its orientation is not among them: OpenCV turns the samples upright when it decodes.
+    """
+    tags = {t.tag: t for t in read_directory(data)}
+    entries: list[Entry] = []
+    lost: list[str] = []
+    for number, tag in tags.items():
+        if number in (_ICC, _XMP, _X, _Y, _UNIT) or number in _STRUCTURE:
+            continue
+        if number in _NAMES and tag.kind in _BYTES:
+            entries.append(Entry(_NAMES[number], struct.pack("<HHI", number, tag.kind, tag.count) + tag.data))
+        else:
+            lost.append(_LOST.get(number) or _NAMES.get(number) or f"tag {number}")
+    grey = _number(tags, _PHOTOMETRIC, 2) in (0, 1)
+    if grey and _number(tags, _SAMPLES, 1) == 2:
+        lost.append("the alpha of a grey picture")
+    remarks = (f"{listed(lost)} cannot be carried over from TIFF",) if lost else ()
+    icc, xmp = (tags[n].data if n in tags else b"" for n in (_ICC, _XMP))
+    extras = StillExtras(b"", xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
+    refused = "its samples are CMYK, which is not supported" if _number(tags, _PHOTOMETRIC, 2) == _SEPARATED else ""
+    return StillFile(count_pictures(data), extras, refused)
+
+
+def add_to_tiff(data: bytes, extras: StillExtras) -> bytes:
+    """A TIFF file with extras, which must be such as TIFF holds.
+
+    Args:
+        data: a little-endian file with one picture.
+    """
+    tags: list[TiffTag] = []
+    for entry in extras.entries:
+        number, kind, count = struct.unpack_from("<HHI", entry.data)
+        tags.append(TiffTag(number, kind, count, entry.data[8:]))
+    if extras.icc:
+        tags.append(TiffTag(_ICC, 7, len(extras.icc), extras.icc))
+    if extras.xmp:
+        tags.append(TiffTag(_XMP, 1, len(extras.xmp), extras.xmp))
+    if extras.resolution:
+        unit = {"": 1, "inch": 2, "cm": 3}[extras.resolution.unit]
+        tags += [TiffTag(n, 5, 1, _fraction(v)) for n, v in ((_X, extras.resolution.x), (_Y, extras.resolution.y))]
+        tags.append(TiffTag(_UNIT, 3, 1, struct.pack("<H", unit)))
+    return with_tags(data, tags) if tags else data
+
+
+def _number(tags: dict[int, TiffTag], number: int, default: int) -> int:
+    found = tags[number].numbers if number in tags else ()
+    return found[0] if found else default
+
+
+def _fraction(value: Fraction) -> bytes:
+    near = value.limit_denominator(2**16)
+    return struct.pack("<II", min(near.numerator, 2**32 - 1), near.denominator)
+
+
+def _resolution(tags: dict[int, TiffTag]) -> Resolution | None:
+    """The resolution of the upright picture."""
+    across, down = (tags[n].numbers if n in tags else () for n in (_X, _Y))
+    if len(across) != 2 or len(down) != 2 or not (across[1] and down[1]):
+        return None
+    units: dict[int, Unit] = {1: "", 2: "inch", 3: "cm"}
+    x, y = Fraction(*across), Fraction(*down)
+    if _number(tags, ORIENTATION_TAG, 1) >= 5:
+        x, y = y, x
+    return resolution_of(x, y, units.get(_number(tags, _UNIT, 2), ""))
