@@ -336,3 +336,7 @@ def test_damaged_files_are_looked_at_without_a_crash(suffix: str, tmp_path: Path
         found = read_file(bytes(broken))
         kept_in(found.extras, ".tif", "rgb")
         assert found.extras.orientation
+
+
+def test_an_offset_beyond_all_memory_is_damage() -> None:
+    assert read_file(b"II+\0\x08\0\0\0" + b"\xff" * 8).pages == 0

@@ -10,6 +10,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _NUMBERS = {1: "B", 3: "H", 4: "I", 5: "II", 13: "I", 16: "Q", 18: "Q"}
 _MOST_PAGES, _MOST_TAGS = 1000, 4096  # more are damage, or meant to take long
 _WIDTH = 256
+_DAMAGE = (struct.error, OverflowError)  # an offset behind the file's end, or behind what memory has
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read_directory(data: bytes) -> list[TiffTag]:
             room -= len(content)
             if size and len(content) == size:
                 found.append(TiffTag(tag, kind, count, content, shape.order if shape else "<"))
-    except struct.error:
+    except _DAMAGE:
         return found
     return found
 
@@ -93,7 +94,7 @@ def count_pictures(data: bytes) -> int:
             pictures += any(tag == _WIDTH for tag, *_ in _entries(data, shape, start))
             (count,) = struct.unpack_from(shape.count, data, start)
             (start,) = struct.unpack_from(shape.offset, data, start + struct.calcsize(shape.count) + count * struct.calcsize(shape.entry))
-    except struct.error:
+    except _DAMAGE:
         return pictures  # the chain's end is damaged or missing
     return pictures
 
