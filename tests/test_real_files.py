@@ -17,6 +17,8 @@ from gpenvid.media.audit import audit
 from gpenvid.media.stills import is_still
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
+LONG = ("facefusion_dance-360p.mp4", "keep_real_1.mp4", "keep_synthetic_1.mp4", "latentsync_demo1_video.mp4", "liveportrait_d10.mp4")
+"""Plain clips of 250 frames and more: 40 seconds that show little about containers; they run in the slow session."""
 NO_VIDEO = "androidx_sample_eac3.mp4"
 
 
@@ -28,7 +30,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     folders = [folder] if folder else [SHARED / "media" / "clips", SHARED / "media" / "formats"]
     files = sorted(p for one in folders if one.is_dir() for p in one.rglob("*") if p.is_file() and not is_still(p))
     absent = pytest.param(None, marks=pytest.mark.skip(reason=f"no files in {folder or 'the shared media folder'}"))
-    metafunc.parametrize("real_file", files or [absent], ids=lambda p: p.name if p else "none")
+    cases = [pytest.param(p, marks=pytest.mark.slow) if not folder and p.name in LONG else p for p in files]
+    metafunc.parametrize("real_file", cases or [absent], ids=lambda p: p.name if isinstance(p, Path) else "none")
 
 
 def test_a_real_file_keeps_everything_or_is_refused(
