@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import http.server
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
 from gpenvid.restore import download as download_module
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, find_card
 from gpenvid.restore.restorer import choose_device, choose_dtype
-from gpenvid.restore.weights import cache_folder, check_file, file_sha256, import_file, locate, obtain, pins, verify_all
+from gpenvid.restore.weights import cache_folder, check_file, file_sha256, import_file, locate, obtain, pins, read_state_dict, verify_all
 
 PAYLOAD = bytes(range(256)) * 5000
 
@@ -29,6 +31,22 @@ def test_the_built_in_models_are_here_and_agree_with_their_cards() -> None:
         assert path is not None
         assert path.suffix == ".safetensors"
         assert check_file(card, path) == "published"
+
+
+def test_opening_weights_again_and_again_holds_on_to_nothing() -> None:
+    path = locate(find_card("gpen-lite-256", "restorer"))
+    assert path is not None
+    for _ in range(3):
+        read_state_dict(path)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            read_state_dict(path)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 20 * 500
+    finally:
+        tracemalloc.stop()
 
 
 def test_published_models_are_listed_with_their_licence() -> None:
