@@ -48,6 +48,13 @@ class Face:
         return Face(box, self.score, apply_affine(matrix, self.landmarks))
 
 
+def between(a: Face, b: Face, weight: float) -> Face:
+    """The face on the way from one place to another: `a` at weight 0, `b` at 1; the score goes along."""
+    box = (1 - weight) * np.asarray(a.box, np.float64) + weight * np.asarray(b.box, np.float64)
+    landmarks = (1 - weight) * np.asarray(a.landmarks, np.float64) + weight * np.asarray(b.landmarks, np.float64)
+    return Face(box, (1 - weight) * a.score + weight * b.score, landmarks)
+
+
 def apply_affine(matrix: Affine, points: FloatArray) -> NDArray[np.float64]:
     """Map (N, 2) points."""
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpenvid.geometry import Face
+from gpenvid.geometry import Face, between
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Stretch:
         """Whether frame `t` is one of its."""
         return self.start <= t < self.end
 
+    def at(self, t: int) -> Face:
+        """The face in frame `t`."""
+        return self.faces[t - self.start]
+
     def belief(self, t: int) -> float | None:
         """What the close look at frame `t` said."""
         return self.beliefs[t - self.start] if t - self.start < len(self.beliefs) else None
@@ -49,7 +53,7 @@ def apart(early: Stretch, late: Stretch) -> float:
         (
             float(np.hypot(*(a.landmarks - b.landmarks).T).mean()) / max(a.unit, b.unit)
             for t in range(max(early.start, late.start), min(early.end, late.end))
-            for a, b in [(early.faces[t - early.start], late.faces[t - late.start])]
+            for a, b in [(early.at(t), late.at(t))]
         ),
         default=float("inf"),
     )
@@ -61,14 +65,8 @@ def joined(early: Stretch, late: Stretch) -> Stretch:
     It does so in the frames that both hold, step by step.
     """
     common = early.end - late.start
-    faces = list(early.faces[: late.start - early.start])
-    for k in range(common):
-        weight = (k + 1) / (common + 1)
-        a, b = early.faces[late.start - early.start + k], late.faces[k]
-        box = (1 - weight) * np.asarray(a.box, np.float64) + weight * np.asarray(b.box, np.float64)
-        landmarks = (1 - weight) * np.asarray(a.landmarks, np.float64) + weight * np.asarray(b.landmarks, np.float64)
-        faces.append(Face(box, (1 - weight) * a.score + weight * b.score, landmarks))
-    faces += late.faces[common:]
+    over = [between(early.at(late.start + k), late.at(late.start + k), (k + 1) / (common + 1)) for k in range(common)]
+    faces = [*early.head(late.start).faces, *over, *late.faces[common:]]
     middle = late.start + common // 2
     beliefs = [early.belief(t) if t < middle else late.belief(t) for t in range(early.start, late.end)]
     return Stretch(early.start, faces, beliefs)

@@ -99,10 +99,11 @@ def match_faces(carried: Sequence[NDArray[np.float64]], faces: Sequence[Face], l
 
 
 @dataclass(frozen=True)
-class _Path(Stretch):
+class _Path:
     """A stretch, the face of the window's first frame that it goes on from, and the detected one of the last frame that it leads to."""
 
-    previous: int | None = None
+    stretch: Stretch
+    previous: int | None
     last: int | None = None
 
 
@@ -203,8 +204,8 @@ class WindowAnalyser:
 
     def _confirmed(self, seen: Seen, path: NDArray[np.float64], face: Face) -> NDArray[np.bool_]:
         """In which frames (N,) a close look finds a face, and finds it where it was carried to."""
-        apart = np.hypot(*np.moveaxis(seen.landmarks - path, -1, 0)).mean(axis=1) / face.unit
-        return np.asarray((seen.belief >= self.settings.belief) & (apart <= self.settings.slip))
+        slip = np.hypot(*np.moveaxis(seen.landmarks - path, -1, 0)).mean(axis=1) / face.unit
+        return np.asarray((seen.belief >= self.settings.belief) & (slip <= self.settings.slip))
 
     def _look(self, frames: Sequence[SmallFrame], path: NDArray[np.float64]) -> Seen:
         assert self._closely is not None
@@ -225,11 +226,9 @@ class WindowAnalyser:
         come = {j: self._arriving(span, j) for j in range(len(span.last)) if j not in matched_last}
         paths = [self._between(span, i, j) for i, j in pairs]
         for i, j in _met(gone, come, self.settings.meet):
-            early, late = gone.pop(i), come.pop(j)
-            whole = joined(early.head(span.length), late)
-            paths.append(_Path(whole.start, whole.faces, whole.beliefs, i, j))
-        paths += [_Path(s.start, s.faces, s.beliefs, i) for i, s in gone.items() if s.faces]
-        paths += [_Path(s.start, s.faces, s.beliefs, None, j) for j, s in come.items()]
+            paths.append(_Path(joined(gone.pop(i).head(span.length), come.pop(j)), i, j))
+        paths += [_Path(stretch, i) for i, stretch in gone.items() if stretch.faces]
+        paths += [_Path(stretch, None, j) for j, stretch in come.items()]
         return paths
 
     def _leaving(self, span: _Span, i: int) -> Stretch:
@@ -252,7 +251,7 @@ class WindowAnalyser:
         faces = [
             Face(boxes[t], (1 - t / span.length) * first.score + t / span.length * last.score, landmarks[t]) for t in range(1, span.length)
         ]
-        return _Path(1, [*faces, last], beliefs, i, j)
+        return _Path(Stretch(1, [*faces, last], beliefs), i, j)
 
     def _carried(self, face: Face, path: Trajectory, frames: Sequence[SmallFrame], there: Sequence[Face]) -> tuple[list[Face], list[float]]:
         """A face that one end alone knows, as long as close looks confirm it, or without them a few frames; and the beliefs.
@@ -310,15 +309,15 @@ def _rows(paths: list[_Path], length: int) -> list[list[Sighting]]:
     rows: list[list[Sighting]] = []
     before: dict[int, int] = {}
     for t in range(1, length + 1):
-        present = [k for k, p in enumerate(paths) if p.holds(t)]
+        present = [k for k, p in enumerate(paths) if p.stretch.holds(t)]
         if t == length:
             present.sort(key=lambda k: len(paths) if (last := paths[k].last) is None else last)
         row = []
         for k in present:
-            path, at = paths[k], t - paths[k].start
+            path = paths[k]
             previous = path.previous if t == 1 else before.get(k)
             source: Source = "detected" if t == length and path.last is not None else "flow"
-            row.append(Sighting(path.faces[at], source, previous, path.belief(t)))
+            row.append(Sighting(path.stretch.at(t), source, previous, path.stretch.belief(t)))
         before = {k: n for n, k in enumerate(present)}
         rows.append(row)
     return rows

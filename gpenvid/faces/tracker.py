@@ -18,7 +18,7 @@ from gpenvid.faces.shots import CutFinder, Shot
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.faces.verify import is_face
-from gpenvid.geometry import Affine, Face, apply_affine
+from gpenvid.geometry import Affine, Face, apply_affine, between
 
 _MONOCHROME = 7.0  # largest mean chroma (of 255) of a frame without colour; compression alone leaves 1 to 4
 
@@ -221,7 +221,4 @@ def _near(a: Face, b: Face) -> bool:
 
 def _between(a: Face, b: Face, count: int) -> Iterator[Sighting]:
     for i in range(1, count + 1):
-        w = i / (count + 1)
-        box = (1 - w) * np.asarray(a.box, np.float64) + w * np.asarray(b.box, np.float64)
-        landmarks = (1 - w) * np.asarray(a.landmarks, np.float64) + w * np.asarray(b.landmarks, np.float64)
-        yield Sighting(Face(box, min(a.score, b.score), landmarks), "flow")
+        yield Sighting(replace(between(a, b, i / (count + 1)), score=min(a.score, b.score)), "flow")
