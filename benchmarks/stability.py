@@ -110,6 +110,7 @@ def measure(clip: Path, detector: Detector, judge: Detector | None) -> tuple[Sum
     tracks = tracker.finish()
     sums = Sums(len(frames), tracks.detector_calls)
     if judge is not None:
+        judge = Remembered(judge, frames)
         sums.sure, sums.tracked, sums.strays = held_by(tracks, judge, frames)
     errors, large = [], []
     places: dict[str, list[np.ndarray]] = {k: [] for k in ("detector", "ours", "smoothed", "slow", "apart")}

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from weights.training import degrade
 from weights.training.backgrounds import background, skin
 from weights.training.data import Image
-from weights.training.teacher import Labelled
+from weights.training.teacher import MIRROR, Labelled
 
-_MIRROR = [1, 0, 2, 4, 3]
 SIDE = 384
 """Side of a training picture in pixels."""
 SMALLEST = 11.0
@@ -37,7 +36,7 @@ def _map_faces(faces: Labelled, matrix: NDArray[np.float64], mirror: bool) -> tu
     half = np.sqrt(half**2 @ (matrix[:, :2] ** 2).T)
     landmarks = faces.landmarks @ matrix[:, :2].T + matrix[:, 2]
     if mirror:
-        landmarks = landmarks[:, _MIRROR]
+        landmarks = landmarks[:, MIRROR]
     return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32), landmarks.astype(np.float32)
 
 

@@ -26,14 +26,13 @@ from gpenvid.faces.detector import Detector
 from gpenvid.faces.nms import box_overlap
 from gpenvid.geometry import Face
 from weights.training.data import SHARED, WEIGHTS, Image, fit, video_frames, write_image
-from weights.training.teacher import load_teacher
+from weights.training.teacher import load_teacher, mirrored
 
 LONGER = 640
 WIDEST_IGNORED = 40.0
 SURE, POSSIBLE = 0.9, 0.3
 SAME = 0.4
 _MOVE = (5, 3)
-_MIRROR = [1, 0, 2, 4, 3]
 
 Reference = list[tuple[Image, list[Face]]]
 """Frames at 640 pixels, each with the teacher's faces."""
@@ -87,6 +86,11 @@ def reference_of(detector: Detector, frames: Iterable[Image]) -> Reference:
     return [(image, detector.detect([image])[0]) for image in scaled]
 
 
+def _is_wanted(face: Face) -> bool:
+    """Whether one of the teacher's faces has to be found."""
+    return bool(face.score >= SURE and face.box[2] - face.box[0] >= WIDEST_IGNORED)
+
+
 def compare(found: Sequence[Face], reference: Sequence[Face]) -> Figures:
     """Judge one frame's faces."""
     figures = Figures(frames=1)
@@ -94,7 +98,7 @@ def compare(found: Sequence[Face], reference: Sequence[Face]) -> Figures:
     others = np.array([f.box for f in reference], np.float32).reshape(-1, 4)
     overlap = box_overlap(boxes, others)
     for index, face in enumerate(reference):
-        if face.score < SURE or face.box[2] - face.box[0] < WIDEST_IGNORED:
+        if not _is_wanted(face):
             continue
         figures.wanted += 1
         if len(found) and overlap[:, index].max() >= SAME:
@@ -121,7 +125,7 @@ def referee(detector: Detector, references: Sequence[Reference], every: int = 4)
     yunet = cv2.FaceDetectorYN.create(str(SHARED / "weights" / "face_detection_yunet_2023mar.onnx"), "", (LONGER, LONGER), 0.6)
     apart: list[list[float]] = []
     for image, faces in (pair for reference in references for pair in reference[::every]):
-        wanted = [f for f in faces if f.score >= SURE and f.box[2] - f.box[0] >= WIDEST_IGNORED]
+        wanted = [f for f in faces if _is_wanted(f)]
         ours = detector.detect([image])[0] if wanted else []
         yunet.setInputSize((image.shape[1], image.shape[0]))
         seen = yunet.detect(np.ascontiguousarray(image[..., ::-1]))[1] if ours else None
@@ -148,14 +152,13 @@ def own_noise(teacher: Detector, references: Sequence[Reference], every: int = 4
     """
     apart: list[list[float]] = []
     for image, faces in (pair for reference in references for pair in reference[::every]):
-        wanted = [f for f in faces if f.score >= SURE and f.box[2] - f.box[0] >= WIDEST_IGNORED]
+        wanted = [f for f in faces if _is_wanted(f)]
         if not wanted:
             continue
         right, down = _MOVE
         moved = np.pad(image, ((down, 0), (right, 0), (0, 0)), mode="edge")
         there = [f.landmarks - (right, down) for f in teacher.detect([moved])[0]]
-        mirror = teacher.detect([np.ascontiguousarray(image[:, ::-1])])[0]
-        back = [((image.shape[1] - 1, 0) - f.landmarks * (1, -1))[_MIRROR] for f in mirror]
+        back = [mirrored(f.landmarks, image.shape[1]) for f in teacher.detect([np.ascontiguousarray(image[:, ::-1])])[0]]
         for face in wanted:
             both = [min((float(np.hypot(*(p - face.landmarks).T).mean()) for p in points), default=np.inf) for points in (there, back)]
             if max(both) < 0.6 * face.eye_distance:

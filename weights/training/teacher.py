@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import retinaface_from_state_dict
-from gpenvid.geometry import Face
+from gpenvid.geometry import Face, FloatArray
 from weights.training.data import SHARED, Image, fit, video_frames
 
-_MIRROR = [1, 0, 2, 4, 3]
+MIRROR = [1, 0, 2, 4, 3]
+"""Which landmark each one is in the mirror."""
 SURE = 0.5
 """Teacher score from which a face is taught; between `DOUBT` and this a region is left out of the loss."""
 DOUBT = 0.08
@@ -67,11 +68,16 @@ def label_portraits(teacher: Detector, portraits: Image, batch: int = 16) -> lis
     return labelled
 
 
+def mirrored(landmarks: FloatArray, width: int) -> NDArray[np.float64]:
+    """Landmarks (5, 2) of a mirrored picture in the picture `width` pixels wide itself, or the other way round."""
+    return np.asarray((np.array([width - 1, 0]) - landmarks * np.array([1, -1]))[MIRROR])
+
+
 def _average(face: Face, others: list[Face], width: int) -> Face:
     for other in others:
         x0, y0, x1, y1 = other.box
         box = np.array([width - 1 - x1, y0, width - 1 - x0, y1])
-        points = (np.array([width - 1, 0]) - other.landmarks * [1, -1])[_MIRROR]
+        points = mirrored(other.landmarks, width)
         if np.abs(points - face.landmarks).max() < 0.25 * face.eye_distance:
             return Face((face.box + box) / 2, face.score, (face.landmarks + points) / 2)
     return face

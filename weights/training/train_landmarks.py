@@ -30,11 +30,10 @@ from weights.training import degrade
 from weights.training.backgrounds import background, skin
 from weights.training.composites import Sources, sample
 from weights.training.data import Image, fit
-from weights.training.teacher import Labelled, label_portraits, load_teacher
+from weights.training.teacher import MIRROR, Labelled, label_portraits, load_teacher
 from weights.training.train_detector import fold, load_sources, rate
 from weights.training.turn import turned
 
-_MIRROR = [1, 0, 2, 4, 3]
 SIDE = 160  # of a picture without a face that a close-up is cut from
 _AROUND = 4.6  # eye distances: side of the picture that is kept of a face
 _SMALLEST, _LARGEST = 14.0, 150.0  # eye distances in pixels that the teacher is shown
@@ -72,7 +71,7 @@ def _pose(rng: np.random.Generator, face: Labelled, index: int, side: int) -> tu
         reduced = matrix
     image = cv2.warpAffine(source, reduced, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     points = apply_affine(matrix, points)
-    return np.asarray(image, np.uint8), points[_MIRROR] if mirror else points
+    return np.asarray(image, np.uint8), points[MIRROR] if mirror else points
 
 
 def _damage(rng: np.random.Generator, image: Image) -> Image:
@@ -239,7 +238,7 @@ def train(
         images, points, known = (t.to(device) for t in next(source))
         for _ in range(2):  # each crop and its mirror image
             images = images.flip(-1)
-            points = torch.stack([63 - points[..., 0], points[..., 1]], dim=-1)[:, _MIRROR]
+            points = torch.stack([63 - points[..., 0], points[..., 1]], dim=-1)[:, MIRROR]
             for group in optimiser.param_groups:
                 group["lr"] = rate(step, steps, peak)
             with torch.autocast(device, torch.bfloat16, enabled=bf16):
