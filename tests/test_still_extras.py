@@ -20,8 +20,9 @@ from gpenvid import RestoreSettings
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.audit import audit
 from gpenvid.media.orientation import Orientation
-from gpenvid.media.still_extras import Resolution, StillExtras, kept_in
+from gpenvid.media.still_extras import Resolution, StillExtras
 from gpenvid.media.still_files import read_file
+from gpenvid.media.still_kept import kept_in
 from gpenvid.media.stills import encode_still, read_still
 from gpenvid.media.tiff_directory import TiffTag, with_tags
 

@@ -22,7 +22,8 @@ from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.sidecar import read_tracks_of
 from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern, number_in, numbered
-from gpenvid.media.still_extras import StillExtras, about, kept_in
+from gpenvid.media.still_extras import StillExtras
+from gpenvid.media.still_kept import about, kept_in
 from gpenvid.media.stills import encode_still, is_still, read_still
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
@@ -54,6 +55,7 @@ def restore_pictures(
     """
     _check_settings(item, settings)
     targets = _targets(item, output, settings)
+    embedder = open_embedder(settings)
     report = Report(str(item.path), str(_named(item, output)))
     related = item.kind == "sequence"
     progress.stage("restore", len(item.files))
@@ -71,7 +73,7 @@ def restore_pictures(
             if related:
                 progress.stage("restore", len(files))
             tracks = tracks.chosen(settings.only, settings.exclude)
-            renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, open_embedder(settings))
+            renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, embedder)
             with report.timed("render"):
                 for frame, extras in _rendered(files, renderer):
                     name, target = item.files[len(parts)].name, targets[len(parts)]

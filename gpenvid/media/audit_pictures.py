@@ -17,7 +17,8 @@ from gpenvid.media.pictures import picture_of
 from gpenvid.media.probe import open_input
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.sequence import folder_files, is_pattern, number_in, sequence_files
-from gpenvid.media.still_extras import BLOCKS, StillExtras, about, kept_in
+from gpenvid.media.still_extras import BLOCKS, StillExtras
+from gpenvid.media.still_kept import about, kept_in
 from gpenvid.media.stills import is_still, laid_out, read_still
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gpenvid.media.color import UNSPECIFIED
 from gpenvid.media.frame import Frame, Plane
 from gpenvid.media.planes import planes_to_rgb
-from gpenvid.media.stills import StillExtras, encode_still
+from gpenvid.media.still_extras import StillExtras
+from gpenvid.media.stills import encode_still
 
 
 def picture_of(frame: Frame) -> tuple[list[Plane], str]:

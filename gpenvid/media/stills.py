@@ -16,9 +16,9 @@ from gpenvid.media.color import FULL, ColorSpec
 from gpenvid.media.frame import Frame, Plane
 from gpenvid.media.layout import layout_of
 from gpenvid.media.orientation import DisplayGeometry
-from gpenvid.media.still_extras import StillExtras as StillExtras
-from gpenvid.media.still_extras import kept_in
+from gpenvid.media.still_extras import StillExtras
 from gpenvid.media.still_files import add_extras, read_file
+from gpenvid.media.still_kept import kept_in
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".jp2")
 NARROW_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")  # cannot hold more than 8 bits
@@ -45,10 +45,10 @@ def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25
         InputError: no such file, or not a picture OpenCV can decode, or several in one file, or CMYK, or more than 2^28 pixels.
     """
     try:
-        data = np.fromfile(path, np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", "check the path") from error
-    known = read_file(data.tobytes())
+    known, data = read_file(content), np.frombuffer(content, np.uint8)
     if known.refused:
         raise InputError(f"{path}: {known.refused}", "convert it to RGB with a program that manages colours")
     pages = _count(data) if known.pages is None else known.pages

@@ -7,14 +7,16 @@ from pathlib import Path
 import av
 
 from gpenvid.errors import InputError
+from gpenvid.media import still_jpeg, still_png
 from gpenvid.media.probe import OPEN_TIMEOUT, ffmpeg_name, main_video_stream
+from gpenvid.media.still_webp import is_webp
 
 # Demuxers that read one file. Playlists (HLS, DASH, concat, SDP) are not among them: they make FFmpeg open other files and addresses.
 _DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg,wtv,ivf,yuv4mpegpipe,nut,h264,hevc,obu,av1,dv,m4v,rm,gxf,vc1,swf,apng"
 
 _STILLS = (
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"\xff\xd8\xff", ".jpg"),
+    (still_png.MAGIC, ".png"),
+    (still_jpeg.MAGIC, ".jpg"),
     (b"II*\0", ".tif"),
     (b"MM\0*", ".tif"),
     (b"BM", ".bmp"),
@@ -28,7 +30,7 @@ _STILLS = (
 
 def still_suffix(head: bytes) -> str | None:
     """The extension that fits a picture file, from its first 12 bytes or more; None for what is no still picture."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+    if is_webp(head):
         return ".webp"
     return next((suffix for magic, suffix in _STILLS if head.startswith(magic)), None)
 
