@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.ease import GuardSettings, face_weights, turn
+from gpenvid.faces.evidence import is_face
 from gpenvid.faces.join import Stretch, apart, joined
 from gpenvid.faces.reuse import match_faces
 from gpenvid.faces.sharpness import sharpness
@@ -20,7 +21,6 @@ from gpenvid.faces.shots import CutFinder
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracker import Tracker
 from gpenvid.faces.tracks import Tracks
-from gpenvid.faces.verify import is_face
 from gpenvid.geometry import Face, apply_affine
 from gpenvid.media.reader import VideoReader
 

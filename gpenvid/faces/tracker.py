@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from gpenvid.faces.align import similarity_parameters
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.ease import GuardSettings, face_weights
+from gpenvid.faces.evidence import is_face
 from gpenvid.faces.reuse import ReuseSettings, Sighting, SmallFrame, WindowAnalyser
 from gpenvid.faces.sharpness import sharpness
 from gpenvid.faces.shots import CutFinder, Shot
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracks import Track, Tracks
-from gpenvid.faces.verify import is_face
 from gpenvid.geometry import Affine, Face, apply_affine, between
 
 _MONOCHROME = 7.0  # largest mean chroma (of 255) of a frame without colour; compression alone leaves 1 to 4
@@ -52,7 +52,7 @@ class _Chain:
         return self.start + len(self.sightings)
 
     def is_face(self, sure: float) -> bool:
-        """See `verify.is_face`."""
+        """See `evidence.is_face`."""
         scores = [s.face.score for s in self.sightings if s.source == "detected"]
         beliefs = [s.belief for s in self.sightings if s.belief is not None]
         return is_face(scores, beliefs, len(self.sightings), sure)
