@@ -313,10 +313,9 @@ def models_list() -> None:
     from gpenvid.restore.cards import all_cards
     from gpenvid.restore.weights import locate
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "kind", "crop", "here", "licence", "description"):
-        # Names are typed elsewhere: never cut.
-        table.add_column(column, no_wrap=column == "name", min_width=max(map(len, all_cards())) if column == "name" else None)
+    table = Table("name", "kind", "crop", "here", "licence", "description", box=None, pad_edge=False)
+    names = table.columns[0]  # typed elsewhere: never cut
+    names.no_wrap, names.min_width = True, max(map(len, all_cards()))
     for card in all_cards().values():
         where = "built in" if card.built_in else "yes" if locate(card) else "no"
         table.add_row(card.name, card.kind, str(card.size or ""), where, card.licence, card.description)

@@ -96,8 +96,8 @@ def restore_to_pictures(
 
 
 def _check(item: Input, output: Path, info: VideoInfo, settings: RestoreSettings, *, overwrite: bool) -> None:
-    for option in ("codec", "crf", "preset"):
-        if getattr(settings, option) is not None:
+    for option in ("codec", "crf", "preset", "stability"):
+        if (value := getattr(settings, option)) is not None and value is not False:
             raise UsageError(f"--{option} is for videos", "leave it out when the result is pictures")
     suffix = output.suffix.lower()
     if suffix in NARROW_SUFFIXES and info.layout.bits > 8:

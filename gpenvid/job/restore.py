@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError
+from gpenvid.errors import BatchError, GpenvidError, StoppedError
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
 from gpenvid.job.inputs import Input, classify
 from gpenvid.job.models import describe_device, open_detector, open_restorer
@@ -77,8 +77,6 @@ def restore_many(
         torch.cuda.reset_peak_memory_stats(restorer.device)
 
     def run(item: Input, target: Path | None) -> Report:
-        if settings.stability and (item.kind != "video" or (target is not None and wants_pictures(item, target))):
-            raise UsageError("--stability measures videos that are written as videos", "leave it out for pictures and sequences")
         if target is not None and wants_pictures(item, target):
             return restore_to_pictures(item, target, settings, detector, restorer, template, progress)
         if item.kind == "video":

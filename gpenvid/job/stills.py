@@ -99,8 +99,8 @@ def restore_pictures(
 def _check_settings(item: Input, settings: RestoreSettings) -> None:
     if item.kind != "sequence" and (settings.tracks is not None or settings.only or settings.exclude):
         raise UsageError("--tracks, --only and --exclude are for videos and numbered sequences", "leave them out")
-    for option in ("codec", "crf", "preset", "start", "end"):
-        if getattr(settings, option) is not None:
+    for option in ("codec", "crf", "preset", "start", "end", "stability"):
+        if (value := getattr(settings, option)) is not None and value is not False:
             raise UsageError(f"--{option} is for videos", "leave it out for pictures")
 
 
