@@ -38,9 +38,9 @@ from gpenvid.job.bench.clip import official_shape, write_clip, write_random_weig
 from gpenvid.job.models import open_detector, open_restorer
 from gpenvid.job.progress import Silent
 from gpenvid.restore.cards import find_card
+from gpenvid.restore.choices import fast_bf16
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
-from gpenvid.restore.restorer import fast_bf16
 from gpenvid.restore.weights import obtain, read_state_dict
 
 

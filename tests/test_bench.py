@@ -18,8 +18,8 @@ from gpenvid.job.bench.jobs import measure_endurance, measure_still
 from gpenvid.job.bench.machine import Machine, examine_machine, floor_of
 from gpenvid.job.bench.run import BenchSettings
 from gpenvid.media.reader import VideoReader
+from gpenvid.restore.choices import fast_bf16
 from gpenvid.restore.gpen import GpenShape
-from gpenvid.restore.restorer import fast_bf16
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from gpenvid.faces.shots import Shot
 from gpenvid.job.parts import SEGMENT_FRAMES, cut_segments
 from gpenvid.media.audit import audit
 from gpenvid.media.reader import VideoReader
-from gpenvid.restore.restorer import fast_bf16
+from gpenvid.restore.choices import fast_bf16
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 

@@ -17,7 +17,7 @@ import torch
 from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
 from gpenvid.restore import download as download_module
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, find_card
-from gpenvid.restore.restorer import choose_device, choose_dtype
+from gpenvid.restore.choices import choose_device, choose_dtype
 from gpenvid.restore.weights import cache_folder, check_file, file_sha256, import_file, locate, obtain, pins, read_state_dict, verify_all
 
 PAYLOAD = bytes(range(256)) * 5000

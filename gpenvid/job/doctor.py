@@ -18,7 +18,7 @@ from gpenvid import __version__
 from gpenvid.errors import GpenvidError
 from gpenvid.media.encoders import CODECS, encoder_opens
 from gpenvid.restore.cards import all_cards
-from gpenvid.restore.restorer import choose_device, fast_bf16
+from gpenvid.restore.choices import choose_device, fast_bf16
 from gpenvid.restore.weights import cache_folder, check_file, locate
 
 State = Literal["ok", "note", "problem"]

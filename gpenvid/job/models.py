@@ -17,7 +17,8 @@ from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import retinaface_from_state_dict
 from gpenvid.job.progress import Progress
 from gpenvid.restore.cards import BUILT_IN_DETECTOR, Kind, ModelCard, find_card
-from gpenvid.restore.restorer import Restorer, choose_device, load_restorer
+from gpenvid.restore.choices import choose_device
+from gpenvid.restore.restorer import Restorer, load_restorer
 from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
 from gpenvid.settings import RestoreSettings
 

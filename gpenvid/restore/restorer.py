@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Event
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
+from gpenvid.errors import UsageError, WeightsError
 from gpenvid.restore.cards import ModelCard
+from gpenvid.restore.choices import DTYPES, Dtype, choose_device, choose_dtype
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.graphs import RecordedForward
 from gpenvid.restore.heap import keep_freed_memory
 from gpenvid.restore.weights import read_state_dict
-
-Dtype = Literal["fp32", "bf16"]
-DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Crop = NDArray[np.float32]
 """(S, S, 3) float32, RGB, in [0, 1]."""
@@ -34,45 +31,6 @@ _ALONE = 1024  # size of crop from which one gets all threads
 
 def go_on() -> None:
     """Nothing stops the work."""
-
-
-def choose_device(name: str) -> torch.device:
-    """The device behind `auto`, `cpu`, `cuda` or `cuda:N`.
-
-    Raises:
-        UsageError: if there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {name}", "choose auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device {name} is not supported", "choose auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
-        raise UsageError(f"no device {name} here", "`gpenvid doctor` says which there are; --device cpu works everywhere")
-    return device
-
-
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 is computed in hardware; elsewhere it is slower than float32 (five times, on AVX-512 without BF16)."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def choose_dtype(name: str, card: ModelCard, device: torch.device) -> Dtype:
-    """The number format behind `auto`, `fp32` or `bf16`: bf16 where it is computed in hardware, else float32.
-
-    Raises:
-        UnsupportedDtypeError: if the card does not list it.
-    """
-    if name == "auto":
-        return "bf16" if "bf16" in card.dtypes and fast_bf16(device) else "fp32"
-    if name not in DTYPES or name not in card.dtypes:
-        raise UnsupportedDtypeError(f"{card.name} does not run in {name}", f"choose one of auto, {', '.join(card.dtypes)}")
-    return "bf16" if name == "bf16" else "fp32"
 
 
 @dataclass

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpenvid.job.models import describe_device
+from gpenvid.restore.choices import DTYPES, fast_bf16
 from gpenvid.restore.gpen import GpenGenerator, GpenShape
-from gpenvid.restore.restorer import DTYPES, fast_bf16
 
 _SIDE = 2048  # of the matrices: large enough that starting costs nothing
 _CHANNELS, _PICTURE = 128, 128  # of the convolution

@@ -25,8 +25,8 @@ from gpenvid.job.bench.machine import Floor, Machine, examine_machine, floor_of
 from gpenvid.job.models import fetch
 from gpenvid.job.progress import Progress
 from gpenvid.restore.cards import find_card
+from gpenvid.restore.choices import DTYPES, choose_device, fast_bf16
 from gpenvid.restore.gpen import shape_of_state_dict
-from gpenvid.restore.restorer import DTYPES, choose_device, fast_bf16
 from gpenvid.restore.weights import read_state_dict, tensors_of
 
 SIZES = (256, 512, 1024, 2048)
