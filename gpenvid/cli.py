@@ -82,6 +82,7 @@ def restore(
     least_likeness: Annotated[float, typer.Option(help="With --identity: least cosine to the source's face.")] = _DEFAULTS.least_likeness,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
+    engine: Annotated[str, typer.Option(help="What computes the network on a CPU: auto, torch or openvino.")] = _DEFAULTS.engine,
     batch: Annotated[int, typer.Option(help="Crops per network call; 0 chooses.")] = _DEFAULTS.batch,
     codec: Annotated[
         str | None, typer.Option(help="h264, h265, av1, vp9, ffv1, prores, dnxhr, png, h264_nvenc, hevc_nvenc, av1_nvenc.")
@@ -129,6 +130,7 @@ def restore(
         exclude=_numbers("--exclude", exclude),
         device=device,
         dtype=dtype,
+        engine=engine,
         batch=batch,
         codec=codec,
         crf=crf,

@@ -31,6 +31,7 @@ def serve(
     detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = _DEFAULTS.dtype,
+    engine: Annotated[str, typer.Option(help="What computes the network on a CPU: auto, torch or openvino.")] = _DEFAULTS.engine,
     batch: Annotated[int, typer.Option(help="Crops per network call; 0 chooses.")] = _DEFAULTS.batch,
     queue: Annotated[int, typer.Option(help="Jobs that may wait.")] = 16,
     pictures: Annotated[int, typer.Option(help="Requests for single pictures that may wait.")] = 32,
@@ -48,7 +49,7 @@ def serve(
     from gpenvid.server.service.serve import run_service
     from gpenvid.server.service.settings import ServiceSettings, default_data
 
-    RestoreSettings(device=device, dtype=dtype, batch=batch)
+    RestoreSettings(device=device, dtype=dtype, batch=batch, engine=engine)
     settings = ServiceSettings(
         data=(data or default_data()).absolute(),
         media_root=None if media_root is None else media_root.absolute(),
@@ -56,6 +57,7 @@ def serve(
         detector=detector,
         device=device,
         dtype=dtype,
+        engine=engine,
         batch=batch,
         queue=queue,
         pictures=pictures,

@@ -93,7 +93,7 @@ def print_summary(console: Console, report: Report) -> None:
     table.add_row(
         "detector", f"{analysis.detector or 'none, tracks were given'}, called on {analysis.detector_calls} of {analysis.frames} frames"
     )
-    table.add_row("restorer", f"{report.restorer.name}, {report.restorer.dtype} on {report.restorer.device}")
+    table.add_row("restorer", f"{report.restorer.name}, {report.restorer.dtype} on {report.restorer.device}, {report.restorer.engine}")
     table.add_row("memory", f"{report.memory.peak_resident / 2**20:.0f} MiB peak")
     for reason, count in report.skipped.items():
         table.add_row("skipped", f"{count} faces: {reason}")

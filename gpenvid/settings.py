@@ -35,6 +35,7 @@ class RestoreSettings:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: `auto`, `fp32` or `bf16`.
         batch: crops per network call, 0 for automatic.
+        engine: what computes the network on a CPU: `auto`, `torch` or `openvino`.
         codec, crf, preset: of the video encoder; None for the default.
         start, end: part of the clip in seconds from its first frame; None for its ends.
         deinterlace: make interlaced frames progressive.
@@ -64,6 +65,7 @@ class RestoreSettings:
     device: str = "auto"
     dtype: str = "auto"
     batch: int = 0
+    engine: str = "auto"
     codec: str | None = None
     crf: float | None = None
     preset: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ import torch
 
 import gpenvid.restore.gpen
 from gpenvid.errors import WeightsError
+from gpenvid.restore.choices import fast_bf16
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, GpenShape, generator_from_state_dict
+
+Form = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _reference_state(folder: Path) -> dict[str, torch.Tensor]:
@@ -52,13 +56,22 @@ def test_float32_equals_the_official_output(reference: tuple[GpenGenerator, np.n
     assert _error(network(_reference_input()).numpy(), expected) <= 2e-6
 
 
-def test_the_fused_form_equals_the_official_output(reference: tuple[GpenGenerator, np.ndarray]) -> None:
+def _compiled(network: GpenGenerator, dtype: torch.dtype = torch.float32) -> Form:
+    return pytest.importorskip("gpenvid.restore.compiled").CompiledGenerator(network, dtype, at_once=2, threads=2)
+
+
+forms_for_cpus = pytest.mark.parametrize("form", [FusedGenerator, _compiled], ids=["fused", "compiled"])
+
+
+@forms_for_cpus
+def test_every_form_equals_the_official_output(form: Callable[..., Form], reference: tuple[GpenGenerator, np.ndarray]) -> None:
     network, expected = reference
-    assert _error(FusedGenerator(network)(_reference_input()).numpy(), expected) <= 2e-6
+    assert _error(form(network)(_reference_input()).numpy(), expected) <= 2e-6
 
 
+@forms_for_cpus
 @pytest.mark.parametrize("channels", [(8, 8, 8), (64, 32, 16, 8, 4), (3, 5, 7, 2)])
-def test_the_fused_form_equals_the_plain_one_for_any_widths(channels: tuple[int, ...]) -> None:
+def test_every_form_equals_the_plain_one_for_any_widths(form: Callable[..., Form], channels: tuple[int, ...]) -> None:
     torch.manual_seed(1)
     size = 2 << len(channels)
     network = GpenGenerator(GpenShape(size, 16, 3, channels)).eval().requires_grad_(False)
@@ -66,14 +79,15 @@ def test_the_fused_form_equals_the_plain_one_for_any_widths(channels: tuple[int,
         if name.endswith("bias") or "noise" in name:
             values.normal_(std=0.3)
     x = torch.rand(2, 3, size, size) * 2 - 1
-    assert _error(FusedGenerator(network)(x).numpy(), network(x).numpy()) <= 2e-6
+    assert _error(form(network)(x).numpy(), network(x).numpy()) <= 2e-6
 
 
+@forms_for_cpus
 @torch.inference_mode()
-def test_the_fused_form_gives_the_same_bytes_in_any_batch(reference: tuple[GpenGenerator, np.ndarray]) -> None:
-    fused = FusedGenerator(reference[0])
+def test_every_form_gives_the_same_bytes_in_any_batch(form: Callable[..., Form], reference: tuple[GpenGenerator, np.ndarray]) -> None:
+    prepared = form(reference[0])
     both = _reference_input()
-    assert torch.equal(fused(both)[1:], fused(both[1:]))
+    assert torch.equal(prepared(both)[1:], prepared(both[1:]))
 
 
 @torch.inference_mode()
@@ -83,12 +97,15 @@ def test_bfloat16_stays_within_its_tolerance(reference: tuple[GpenGenerator, np.
     assert _error(network(_reference_input()[:1].bfloat16()).float().numpy(), expected[:1]) <= 1.5e-2
 
 
+@forms_for_cpus
 @torch.inference_mode()
-def test_the_fused_form_stays_within_bfloat16s_tolerance(reference: tuple[GpenGenerator, np.ndarray]) -> None:
+def test_every_form_stays_within_bfloat16s_tolerance(form: Callable[..., Form], reference: tuple[GpenGenerator, np.ndarray]) -> None:
     network, expected = reference
-    found = FusedGenerator(network, torch.bfloat16)(_reference_input())
+    found = form(network, torch.bfloat16)(_reference_input())
     assert found.dtype == torch.float32
-    assert 1e-4 <= _error(found.numpy(), expected) <= 1.5e-2
+    # OpenVINO computes in float32 where there is no bf16 in hardware; PyTorch emulates it.
+    least = 1e-4 if form is FusedGenerator or fast_bf16(torch.device("cpu")) else 0
+    assert least <= _error(found.numpy(), expected) <= 1.5e-2
 
 
 @torch.inference_mode()

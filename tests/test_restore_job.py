@@ -19,7 +19,7 @@ from gpenvid.faces.shots import Shot
 from gpenvid.job.parts import SEGMENT_FRAMES, cut_segments
 from gpenvid.media.audit import audit
 from gpenvid.media.reader import VideoReader
-from gpenvid.restore.choices import fast_bf16
+from gpenvid.restore.choices import fast_bf16, openvino_version
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -93,7 +93,7 @@ def test_the_report_says_what_was_done(retinaface: Path, tiny_model: Path, tmp_p
     assert facts["tracks"] == 1
     assert 0 < facts["analysis"]["detector_calls"] < 30
     dtype = "bf16" if fast_bf16(torch.device("cpu")) else "fp32"
-    assert facts["restorer"] == {"name": "tiny", "dtype": dtype, "device": "cpu"}
+    assert facts["restorer"] == {"name": "tiny", "dtype": dtype, "device": "cpu", "engine": f"openvino {openvino_version()}"}
     assert {"analyse", "render", "assemble", "wall"} <= set(facts["timing"])
     assert facts["memory"]["peak_resident"] > 10**8
     assert audit(SAMPLES / "interview.mp4", tmp_path / "out.mp4").passed

@@ -20,7 +20,7 @@ _BLOCKS, _BLOCK = 16, 1 << 16  # sampled parts of the source, and their bytes: a
 
 # These do not touch the pixels, or stand in the key in another form (the model by its hash, the codec in the encoder).
 _ELSEWHERE = {"overwrite", "strict", "restart", "keep_work", "stability", "tag", "tracks", "model", "detector", "device", "dtype"}
-_ELSEWHERE |= {"codec", "crf", "preset"}
+_ELSEWHERE |= {"codec", "crf", "preset", "engine"}
 
 Key = dict[str, str]
 
@@ -55,7 +55,7 @@ def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Re
         "the model": _model_sha256(settings.model),
         "--detector": detector,
         "--tracks": _file_sha256(settings.tracks) if settings.tracks else "",
-        "the device": f"{restorer.device.type} {restorer.dtype}",
+        "the device": f"{restorer.device.type} {restorer.dtype} {restorer.engine}",
         "the encoder's settings": encoder,
         "the installed gpenvid, PyTorch or PyAV": f"{__version__} {torch.__version__} {av.__version__}",
     }

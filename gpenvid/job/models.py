@@ -83,11 +83,16 @@ def _tensors(detector: str, progress: Progress) -> dict[str, Tensor]:
     return tensors_of(read_state_dict(fetch(find_card(detector, "detector"), progress)))
 
 
-def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restorer, Template]:
+def open_restorer(settings: RestoreSettings, progress: Progress, *, few: bool = False) -> tuple[Restorer, Template]:
     """Open the restorer that the settings name, and the template it was trained with.
 
+    Args:
+        settings: model, device, number format, batch and engine.
+        progress: told of downloads.
+        few: whether few faces are expected; see `choose_engine`.
+
     Raises:
-        UsageError: unknown model, device or number format.
+        UsageError: unknown model, device, number format or engine.
         WeightsError: its file is missing, damaged, unsafe or wrong.
     """
     path = Path(settings.model)
@@ -96,7 +101,9 @@ def open_restorer(settings: RestoreSettings, progress: Progress) -> tuple[Restor
     else:
         card = find_card(settings.model, "restorer")
         path = fetch(card, progress)
-    restorer = load_restorer(card, path, device=settings.device, dtype=settings.dtype, batch=settings.batch)
+    restorer = load_restorer(
+        card, path, device=settings.device, dtype=settings.dtype, batch=settings.batch, engine=settings.engine, few=few
+    )
     return restorer, TEMPLATES[card.template]
 
 

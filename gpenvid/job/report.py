@@ -38,11 +38,12 @@ class AnalysisReport:
 
 @dataclass
 class RestorerReport:
-    """What restored the crops, and where."""
+    """What restored the crops, in which number format, where, and by which engine."""
 
     name: str = ""
     dtype: str = ""
     device: str = ""
+    engine: str = ""
 
 
 @dataclass

@@ -19,6 +19,8 @@ from gpenvid.job.stills import restore_pictures
 from gpenvid.job.video import restore_video
 from gpenvid.settings import RestoreSettings
 
+_MANY_PICTURES = 32  # from here on compiling an engine (a third of a second) is made up for by what it saves a face (10 ms and more)
+
 
 def restore(
     source: str | Path, output: str | Path | None = None, settings: RestoreSettings | None = None, progress: Progress | None = None
@@ -72,7 +74,7 @@ def restore_many(
     targets = outputs_for([i for i in items if isinstance(i, Input)], None if output is None else Path(output))
     # Not with a sidecar: nothing would be detected, and RetinaFace might be fetched for it.
     detector = None if settings.tracks else open_detector(settings.detector, settings.device, progress)
-    restorer, template = open_restorer(settings, progress)
+    restorer, template = open_restorer(settings, progress, few=_few_faces(items))
     if restorer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(restorer.device)
 
@@ -103,7 +105,7 @@ def restore_many(
             progress.note(f"failed: {known}")
         report.analysis.detector = detector.name if detector else ""
         report.identity_guard = settings.identity.name if settings.identity else "off"
-        report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device))
+        report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device), restorer.engine)
         if restorer.report.shrunk:
             report.warnings.append(f"batches were halved {restorer.report.shrunk} times for lack of device memory")
         report.timing["wall"] = time.perf_counter() - start
@@ -114,6 +116,12 @@ def restore_many(
     if errors:
         raise BatchError(errors, len(items))
     return reports
+
+
+def _few_faces(items: Sequence[Input | GpenvidError]) -> bool:
+    """Whether only a handful of pictures is to be restored."""
+    known = [item for item in items if isinstance(item, Input)]
+    return all(item.kind != "video" for item in known) and sum(len(item.files) for item in known) < _MANY_PICTURES
 
 
 def _classified(path: Path, *, alone: bool) -> Input | GpenvidError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import torch
@@ -10,6 +11,8 @@ from gpenvid.errors import UnsupportedDtypeError, UsageError
 from gpenvid.restore.cards import ModelCard
 
 Dtype = Literal["fp32", "bf16"]
+Engine = Literal["torch", "openvino"]
+ENGINES = ("auto", "torch", "openvino")
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -50,3 +53,34 @@ def choose_dtype(name: str, card: ModelCard, device: torch.device) -> Dtype:
     if name not in DTYPES or name not in card.dtypes:
         raise UnsupportedDtypeError(f"{card.name} does not run in {name}", f"choose one of auto, {', '.join(card.dtypes)}")
     return "bf16" if name == "bf16" else "fp32"
+
+
+def openvino_version() -> str | None:
+    """The installed OpenVINO, None where there is none."""
+    try:
+        return version("openvino")
+    except PackageNotFoundError:
+        return None
+
+
+def choose_engine(name: str, device: torch.device, *, few: bool = False) -> Engine:
+    """The engine behind `auto`, `torch` or `openvino`: OpenVINO where it is installed and a CPU has more than a few faces to restore.
+
+    Args:
+        few: whether few faces are expected, so that a third of a second of compiling is not made up for.
+
+    Raises:
+        UsageError: if it is unknown, not installed, or not for this device.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"unknown engine {name}", f"choose {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
+    installed = openvino_version() is not None
+    if name == "auto":
+        return "openvino" if installed and device.type == "cpu" and not few else "torch"
+    if name == "torch":
+        return "torch"
+    if device.type != "cpu":
+        raise UsageError(f"the engine openvino is for CPUs, not for {device.type}", "choose --engine torch or --device cpu")
+    if not installed:
+        raise UsageError("OpenVINO is not installed", 'pip install "gpenvid[openvino]", or choose --engine torch')
+    return "openvino"

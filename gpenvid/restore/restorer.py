@@ -12,10 +12,11 @@ from threading import Event
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gpenvid.errors import UsageError, WeightsError
 from gpenvid.restore.cards import ModelCard
-from gpenvid.restore.choices import DTYPES, Dtype, choose_device, choose_dtype
+from gpenvid.restore.choices import DTYPES, Dtype, Engine, choose_device, choose_dtype, choose_engine, openvino_version
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.graphs import RecordedForward
@@ -60,6 +61,10 @@ class Restorer:
         card: its facts.
         device, dtype: where and in what it runs.
         batch: most crops at once; 0 chooses (on a CPU as many as PyTorch has threads there).
+        engine: what computes it on a CPU.
+
+    Attributes:
+        engine: the engine, with its version where it is not PyTorch.
 
     On a CPU each crop has a thread of its own: batches leave the caches, and threads that share one crop wait for each other, several
     times longer than they work where other programs want the cores too. It also makes the result independent of the number of cores.
@@ -68,23 +73,38 @@ class Restorer:
     On a GPU batches travel through pinned memory and run channels-last; a shape that comes often is recorded as a graph.
     """
 
-    def __init__(self, network: GpenGenerator, card: ModelCard, *, device: torch.device, dtype: Dtype, batch: int = 0) -> None:
+    def __init__(
+        self, network: GpenGenerator, card: ModelCard, *, device: torch.device, dtype: Dtype, batch: int = 0, engine: Engine = "torch"
+    ) -> None:
         self.card = card
         self.size = network.shape.size
         self.device = device
         self.dtype = dtype
         self.report = BatchReport()
         self._pool: ThreadPoolExecutor | None = None
-        self._network: RecordedForward | FusedGenerator
+        self.engine = "torch" if engine == "torch" else f"openvino {openvino_version()}"
+        self._network: RecordedForward | Callable[[Tensor, Callable[[], None]], Tensor]
         if device.type == "cpu":
             keep_freed_memory()
-            self._network = FusedGenerator(network, DTYPES[dtype])
             self.batch = 1 if self.size >= _ALONE else batch or torch.get_num_threads()
+            self._network = self._on_cpu(network, engine)
             if self.size < _ALONE:
                 self._pool = _crop_threads(self.batch)
         else:
             self._network = RecordedForward(network.to(device=device, dtype=DTYPES[dtype]).fold())
             self.batch = batch or max(1, 16 * 512 * 512 // self.size**2)
+
+    def _on_cpu(self, network: GpenGenerator, engine: Engine) -> Callable[[Tensor, Callable[[], None]], Tensor]:
+        if engine == "torch":
+            return FusedGenerator(network, DTYPES[self.dtype])
+        try:
+            from gpenvid.restore.compiled import CompiledGenerator
+
+            threads = torch.get_num_threads() if self.size >= _ALONE else self.batch
+            return CompiledGenerator(network, DTYPES[self.dtype], at_once=self.batch, threads=threads)
+        except (ImportError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            raise UsageError(f"OpenVINO cannot be used here ({reason})", "choose --engine torch, or install OpenVINO anew") from error
 
     def restore(self, crops: Sequence[Crop], check: Callable[[], None] = go_on) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.
@@ -139,9 +159,12 @@ class Restorer:
         if on_gpu:
             # Pinned memory is copied without a detour, and without this thread.
             batch = batch.pin_memory().to(self.device, non_blocking=True)
-        x = batch.permute(0, 3, 1, 2).mul(2).sub(1).to(DTYPES[self.dtype], memory_format=torch.channels_last)
+        x = batch.permute(0, 3, 1, 2).mul(2).sub(1)
         check()
-        y = self._network(x, check) if isinstance(self._network, FusedGenerator) else self._network(x)
+        if isinstance(self._network, RecordedForward):
+            y = self._network(x.to(DTYPES[self.dtype], memory_format=torch.channels_last))
+        else:
+            y = self._network(x, check)
         y = y.float().add(1).div(2).clamp(0, 1).permute(0, 2, 3, 1).contiguous()
         if on_gpu:
             result = torch.empty(y.shape, pin_memory=True).copy_(y, non_blocking=True)
@@ -150,15 +173,23 @@ class Restorer:
         return list(y.numpy())
 
 
-def load_restorer(card: ModelCard, path: Path, *, device: str = "auto", dtype: str = "auto", batch: int = 0) -> Restorer:
+def load_restorer(
+    card: ModelCard, path: Path, *, device: str = "auto", dtype: str = "auto", batch: int = 0, engine: str = "auto", few: bool = False
+) -> Restorer:
     """Open a weight file as a restorer.
+
+    Args:
+        card, path: the model's facts and its file.
+        device, dtype, engine, few: see `choices.py`.
+        batch: see `Restorer`.
 
     Raises:
         WeightsError: if the file is damaged, unsafe or of another network.
-        UsageError: if the device or number format is not to be had.
+        UsageError: if the device, number format or engine is not to be had.
     """
     where = choose_device(device)
+    chosen = choose_engine(engine, where, few=few)
     network = generator_from_state_dict(read_state_dict(path))
     if card.size and network.shape.size != card.size:
         raise WeightsError(f"{path}: is a {network.shape.size} network, {card.name} is {card.size}", "choose the right file")
-    return Restorer(network, card, device=where, dtype=choose_dtype(dtype, card, where), batch=batch)
+    return Restorer(network, card, device=where, dtype=choose_dtype(dtype, card, where), batch=batch, engine=chosen)

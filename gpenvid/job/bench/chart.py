@@ -31,7 +31,7 @@ def draw_chart(result: BenchResult, path: Path) -> None:
     figure = Figure(figsize=(13, 4), layout="constrained")
     FigureCanvasAgg(figure)
     speed, memory, stages = figure.subplots(1, 3)
-    names = [f"{g.name} {g.dtype}" for g in result.generators]
+    names = [f"{g.name} {g.dtype} {g.engine}" for g in result.generators]
     speed.barh(names, [min(g.ms_per_face.values()) for g in result.generators], label="measured, best number at once")
     floors = [result.floors[g.name][g.dtype].milliseconds for g in result.generators]
     speed.plot(floors, names, "k|", markersize=24, label="floor, one thread")

@@ -18,7 +18,7 @@ from gpenvid.restore.restorer import Crop, Restorer, load_restorer
 
 @dataclass(frozen=True)
 class GeneratorCase:
-    """One network in one number format.
+    """One network in one number format on one engine.
 
     Attributes:
         name: for people.
@@ -31,6 +31,7 @@ class GeneratorCase:
     path: Path
     device: str
     dtype: str
+    engine: str
     batches: tuple[int, ...]
     runs: int
 
@@ -40,17 +41,19 @@ class GeneratorResult:
     """What a case costs.
 
     Attributes:
-        load_seconds: reading and preparing the weights, PyTorch loaded already.
+        engine: with its version where it is not PyTorch.
+        load_seconds: reading and preparing the weights and compiling, PyTorch loaded already.
         first_seconds: the first crop.
         ms_per_face: wall milliseconds by number of crops restored together.
         cpu_ms: processor milliseconds of one crop.
         peak_resident, peak_device: bytes, of a process that did nothing else; 0 where not measured.
-        relative_error, psnr: against float32 on the same crop, in the norm of the picture and in dB; None for float32 itself.
+        relative_error, psnr: against PyTorch in float32 on the same crop, in the norm of the picture and in dB; None for that itself.
     """
 
     name: str
     size: int
     dtype: str
+    engine: str
     load_seconds: float
     first_seconds: float
     ms_per_face: dict[int, float] = field(default_factory=dict)
@@ -64,7 +67,7 @@ class GeneratorResult:
 def measure_generator(case: GeneratorCase) -> GeneratorResult:
     """Run a case. Its memory is this process's, so call it in one of its own."""
     start = time.perf_counter()
-    restorer = _load(case, case.dtype)
+    restorer = _load(case, case.dtype, case.engine)
     load = time.perf_counter() - start
     crop = _portrait(restorer.size)
     start = time.perf_counter()
@@ -80,13 +83,15 @@ def measure_generator(case: GeneratorCase) -> GeneratorResult:
     cpu_ms = 1e3 * processor_seconds(lambda: restorer.restore([crop]), runs)
     on_gpu = restorer.device.type == "cuda"
     peaks = peak_resident_bytes(), torch.cuda.max_memory_allocated(restorer.device) if on_gpu else 0
-    error = _difference(restored, _load(case, "fp32").restore([crop])[0]) if case.dtype != "fp32" else (None, None)
-    return GeneratorResult(case.name, restorer.size, restorer.dtype, load, first, speeds, cpu_ms, *peaks, *error)
+    error: tuple[float, float] | tuple[None, None] = None, None
+    if (case.dtype, case.engine) != ("fp32", "torch"):
+        error = _difference(restored, _load(case, "fp32", "torch").restore([crop])[0])
+    return GeneratorResult(case.name, restorer.size, restorer.dtype, restorer.engine, load, first, speeds, cpu_ms, *peaks, *error)
 
 
-def _load(case: GeneratorCase, dtype: str) -> Restorer:
+def _load(case: GeneratorCase, dtype: str, engine: str) -> Restorer:
     card = ModelCard(case.name, "restorer", case.path.name, "", "")
-    return load_restorer(card, case.path, device=case.device, dtype=dtype)
+    return load_restorer(card, case.path, device=case.device, dtype=dtype, engine=engine)
 
 
 def _portrait(size: int) -> Crop:

@@ -39,7 +39,7 @@ def _machine(result: BenchResult) -> str:
 
 def _generators(result: BenchResult) -> str:
     batches = sorted({b for g in result.generators for b in g.ms_per_face})
-    head = ("generator", "crop", "format", "load s", "first s", *(f"ms a face, {b} at once" for b in batches), "faces/s")
+    head = ("generator", "crop", "format", "engine", "load s", "first s", *(f"ms a face, {b} at once" for b in batches), "faces/s")
     head += ("processor ms a face", "GFLOP", "MB", "floor ms", "processor / floor", "peak MiB", "device MiB", "error to fp32")
     rows = []
     for g in result.generators:
@@ -48,7 +48,7 @@ def _generators(result: BenchResult) -> str:
         error = "" if g.relative_error is None else f"{g.relative_error:.1e}, {g.psnr:.1f} dB"
         rows.append(
             (
-                *(g.name, str(g.size), g.dtype, f"{g.load_seconds:.2f}", f"{g.first_seconds:.2f}", *speeds),
+                *(g.name, str(g.size), g.dtype, g.engine, f"{g.load_seconds:.2f}", f"{g.first_seconds:.2f}", *speeds),
                 f"{1e3 / min(g.ms_per_face.values()):.1f}",
                 f"{g.cpu_ms:.1f}",
                 *(f"{floor.gflop:.1f}", f"{floor.megabytes:.0f}", f"{floor.milliseconds:.0f}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from gpenvid.job.bench.machine import Floor, Machine, examine_machine, floor_of
 from gpenvid.job.models import fetch
 from gpenvid.job.progress import Progress
 from gpenvid.restore.cards import find_card
-from gpenvid.restore.choices import DTYPES, choose_device, fast_bf16
+from gpenvid.restore.choices import DTYPES, choose_device, choose_engine, fast_bf16
 from gpenvid.restore.gpen import shape_of_state_dict
 from gpenvid.restore.weights import read_state_dict, tensors_of
 
@@ -116,12 +117,14 @@ def _generators(
     settings: BenchSettings, models: dict[str, Path], device: torch.device, threads: int, progress: Progress
 ) -> list[GeneratorResult]:
     dtypes = settings.dtypes or (("fp32", "bf16") if fast_bf16(device) else ("fp32",))
+    engines = sorted({"torch", choose_engine("auto", device)}, reverse=True)
     together = (1, 4, 16) if device.type == "cuda" else tuple(sorted({1, threads, 2 * threads}))
     results = []
     for name, path in models.items():
-        for dtype in dtypes:
-            progress.note(f"generator {name}, {dtype}")
-            case = GeneratorCase(name, path, settings.device, dtype, together[: 2 if settings.quick else 3], 2 if settings.quick else 5)
+        for dtype, engine in product(dtypes, engines):
+            progress.note(f"generator {name}, {dtype}, {engine}")
+            batches, runs = (together[:2], 2) if settings.quick else (together, 5)
+            case = GeneratorCase(name, path, settings.device, dtype, engine, batches, runs)
             results.append(in_own_process(measure_generator, case))
     return results
 

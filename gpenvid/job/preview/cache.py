@@ -66,6 +66,7 @@ class RememberingRestorer(Restorer):
         self.size = restorer.size
         self.device: torch.device = restorer.device
         self.dtype = restorer.dtype
+        self.engine = restorer.engine
         self.batch = restorer.batch
         self.report = restorer.report
 

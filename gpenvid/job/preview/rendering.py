@@ -186,7 +186,7 @@ def command_line(clip: PreviewClip, look: Look, output: Path | None) -> str:
     """The command that does from a shell what the page's render does, once the sidecar is saved."""
     settings, standard = look.settings(clip.settings), RestoreSettings()
     words = ["gpenvid", "restore", str(clip.source), "--tracks", str(clip.sidecar)]
-    for name in ("model", "strength", "grain", "mask", "device", "dtype", "identity", "least_likeness"):
+    for name in ("model", "strength", "grain", "mask", "device", "dtype", "engine", "identity", "least_likeness"):
         value = getattr(settings, name)
         if value != getattr(standard, name):
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]

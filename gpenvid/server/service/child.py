@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gpenvid.errors import GpenvidError, InputError, StoppedError, UsageError
+from gpenvid.server.service.settings import OPENING
 from gpenvid.settings import RestoreSettings
 
 STOP_SECONDS = 5.0
@@ -130,10 +131,11 @@ def _check(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     from gpenvid.job.models import is_here
 
     missing = [f"model {name}" for name in task["models"] if not is_here(name, "restorer")]
-    missing += [] if is_here(task["detector"], "detector") else [f"detector {task['detector']}"]
+    detector = task["opening"]["detector"]
+    missing += [] if is_here(detector, "detector") else [f"detector {detector}"]
     if missing:
         raise UsageError(f"{missing[0]} is not here", "check the path, or run `gpenvid models get` with its name first")
-    _models(task["models"][0], task["detector"], task["device"], task["dtype"], task["batch"])
+    _models(RestoreSettings(model=task["models"][0], **task["opening"]))
     return {}
 
 
@@ -195,15 +197,14 @@ def _picture(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     named = source.rename(source.with_suffix(suffix))
     settings = _settings(task)
     output = source.with_name(f"result{suffix}")
-    detector, restorer, template = _models(settings.model, settings.detector, settings.device, settings.dtype, settings.batch)
+    detector, restorer, template = _models(RestoreSettings(model=settings.model, **{name: getattr(settings, name) for name in OPENING}))
     report = restore_pictures(classify(named), output, settings, detector, restorer, template, Silent())
     return {"result": output.name, "faces": report.faces, "skipped": report.skipped}
 
 
 @lru_cache(maxsize=2)
-def _models(model: str, detector: str, device: str, dtype: str, batch: int) -> tuple[Any, Any, Any]:
+def _models(settings: RestoreSettings) -> tuple[Any, Any, Any]:
     from gpenvid.job.models import open_detector, open_restorer
     from gpenvid.job.progress import Silent
 
-    settings = RestoreSettings(model=model, detector=detector, device=device, dtype=dtype, batch=batch)
-    return open_detector(detector, device, Silent()), *open_restorer(settings, Silent())
+    return open_detector(settings.detector, settings.device, Silent()), *open_restorer(settings, Silent())

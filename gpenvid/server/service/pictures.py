@@ -71,8 +71,7 @@ class Pictures:
             UsageError: one does not.
         """
         settings = self._settings
-        task = {"models": settings.models, "detector": settings.detector, "device": settings.device}
-        last = self._ask(_OPENING_SECONDS, do="check", **task, dtype=settings.dtype, batch=settings.batch)
+        last = self._ask(_OPENING_SECONDS, do="check", models=settings.models, opening=settings.opening())
         if last is None or last["event"] != "done":
             raise UsageError(last["message"] if last else "the models cannot be opened", last["remedy"] if last else "run `gpenvid doctor`")
 

@@ -273,8 +273,7 @@ def restore_settings(service: ServiceSettings, options: dict[str, Any]) -> dict[
     chosen = {k: v for k, v in options.items() if k not in ("model", "color") and v is not None}
     names = service.model_names()
     model = names[options.get("model") or next(iter(names))]
-    fixed = {"device": service.device, "dtype": service.dtype, "batch": service.batch, "detector": service.detector}
-    return {**chosen, **fixed, "model": model, "keep_colour": options.get("color", "source") == "source"}
+    return {**chosen, **service.opening(), "model": model, "keep_colour": options.get("color", "source") == "source"}
 
 
 def result_name(job: Job) -> str:

@@ -17,6 +17,10 @@ def default_data() -> Path:
     return platformdirs.user_data_path("gpenvid") / "service"
 
 
+OPENING = ("detector", "device", "dtype", "batch", "engine")
+"""What models are opened with, beside their names: of `ServiceSettings`, and of `RestoreSettings` under the same names."""
+
+
 @dataclass(frozen=True)
 class ServiceSettings:
     """Choices of one service. Clients cannot change them.
@@ -26,7 +30,7 @@ class ServiceSettings:
         media_root: clients may name files in this folder instead of uploading; None for uploads only.
         models: restorers clients may choose, by name or as a GPEN weight file; the first is the default.
         detector: face detector by name.
-        device, dtype, batch: see `RestoreSettings`.
+        device, dtype, batch, engine: see `RestoreSettings`.
         queue: jobs that may wait.
         pictures: requests for single pictures that may wait.
         max_upload: bytes of an uploaded file.
@@ -44,6 +48,7 @@ class ServiceSettings:
     device: str = "auto"
     dtype: str = "auto"
     batch: int = 0
+    engine: str = "auto"
     queue: int = 16
     pictures: int = 32
     max_upload: int = 4 * 10**9
@@ -73,6 +78,10 @@ class ServiceSettings:
             root, data = self.media_root.resolve(), self.data.resolve()
             if data.is_relative_to(root) or root.is_relative_to(data):
                 raise UsageError("--media-root and --data lie in one another", "choose folders beside each other")
+
+    def opening(self) -> dict[str, str | int]:
+        """The operator's part of a restoration's settings."""
+        return {name: getattr(self, name) for name in OPENING}
 
     def model_names(self) -> dict[str, str]:
         """What clients call each model, and what it is: a name, or the path of a weight file."""
