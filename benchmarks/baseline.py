@@ -38,7 +38,7 @@ from gpenvid.job.bench.clip import official_shape, write_clip, write_random_weig
 from gpenvid.job.models import open_detector, open_restorer
 from gpenvid.job.progress import Silent
 from gpenvid.restore.cards import find_card
-from gpenvid.restore.choices import fast_bf16
+from gpenvid.restore.choices import fast_bf16, openvino_version
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.weights import obtain, read_state_dict
@@ -178,7 +178,7 @@ def fastest(forward: Callable[[], object], runs: int) -> float:
 
 
 def compare_generators(name: str, network: GpenGenerator, runs: int) -> str:
-    """One row: the plain form, the batching form and the one used on CPUs, in float32 and where hardware computes it in bf16."""
+    """One row: the plain form, the batching form and those used on CPUs, in float32 and where hardware computes it in bf16."""
     x = torch.rand(1, 3, network.shape.size, network.shape.size) * 2 - 1
     plain, fused = PlainGenerator(network), FusedGenerator(network)
     expected = plain(x)
@@ -187,12 +187,17 @@ def compare_generators(name: str, network: GpenGenerator, runs: int) -> str:
     network.fold()
     with torch.inference_mode():
         seconds = [fastest(lambda: plain(x), runs), fastest(lambda: network(wide), runs), fastest(lambda: fused(x), runs)]
-    fast = FusedGenerator(network, torch.bfloat16)
-    seconds.append(fastest(lambda: fast(x), runs) if fast_bf16(torch.device("cpu")) else math.nan)
-    loss = float((fast(x) - expected).norm() / expected.norm())
+    lossy: list[Callable[[Tensor], Tensor]] = [FusedGenerator(network, torch.bfloat16)]
+    if openvino_version():
+        from gpenvid.restore.compiled import CompiledGenerator
+
+        lossy.append(CompiledGenerator(network, torch.bfloat16, at_once=1, threads=torch.get_num_threads()))
+    seconds += [fastest(lambda f=f: f(x), runs) if fast_bf16(torch.device("cpu")) else math.nan for f in lossy]  # type: ignore[misc]
+    losses = [float((f(x) - expected).norm() / expected.norm()) for f in lossy]
+    seconds += [math.nan] * (5 - len(seconds))
     milliseconds = " | ".join(f"{s * 1e3:.0f}" for s in seconds)
-    ratios = f"{seconds[0] / seconds[2]:.2f} | {seconds[0] / seconds[3]:.2f}"
-    return f"| {name} | {milliseconds} | {ratios} | {error:.0e}, {loss:.0e} |"
+    ratios = " | ".join(f"{seconds[0] / s:.2f}" for s in seconds[2:])
+    return f"| {name} | {milliseconds} | {ratios} | {', '.join(f'{e:.0e}' for e in (error, *losses))} |"
 
 
 def compare_clips(model: str, path: Path, width: int, height: int, frames: int, preset: str) -> str:
@@ -249,8 +254,10 @@ def main() -> None:
                 "batching form ms",
                 "CPU form ms",
                 "in bf16",
+                "OpenVINO, bf16",
                 "plain / CPU form",
                 "plain / bf16",
+                "plain / OpenVINO",
                 "relative differences",
             )
         )
