@@ -207,4 +207,4 @@ def _models(settings: RestoreSettings) -> tuple[Any, Any, Any]:
     from gpenvid.job.models import open_detector, open_restorer
     from gpenvid.job.progress import Silent
 
-    return open_detector(settings.detector, settings.device, Silent()), *open_restorer(settings, Silent())
+    return open_detector(settings.detector, settings.device, Silent()), *open_restorer(settings, Silent(), few=True)

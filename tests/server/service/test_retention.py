@@ -140,9 +140,8 @@ def test_a_file_that_became_a_link_is_no_longer_inside(tmp_path: Path) -> None:
 def test_clients_cannot_reach_what_is_the_operators(settings: ServiceSettings) -> None:
     fixed = replace(settings, models=("/weights/x.pth", "gpen-lite-256"), device="cpu", dtype="fp32")
     made = restore_settings(fixed, {"model": "x", "color": "restored", "strength": 0.5})
-    assert made == {
-        "strength": 0.5, "device": "cpu", "dtype": "fp32", "batch": 0, "detector": "auto", "model": "/weights/x.pth", "keep_colour": False
-    }  # fmt: skip
+    opening = {"detector": "auto", "device": "cpu", "dtype": "fp32", "batch": 0, "engine": "auto"}
+    assert made == {**opening, "strength": 0.5, "model": "/weights/x.pth", "keep_colour": False}
     assert restore_settings(fixed, {})["model"] == "/weights/x.pth"
 
 
