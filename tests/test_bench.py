@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -17,6 +19,7 @@ from gpenvid.job.bench.clip import official_shape, write_clip
 from gpenvid.job.bench.jobs import measure_endurance, measure_still
 from gpenvid.job.bench.machine import Machine, examine_machine, floor_of
 from gpenvid.job.bench.run import BenchSettings
+from gpenvid.job.report import peak_resident_bytes
 from gpenvid.media.reader import VideoReader
 from gpenvid.restore.choices import fast_bf16, openvino_version
 from gpenvid.restore.gpen import GpenShape
@@ -70,6 +73,12 @@ def test_the_machine_is_described_with_its_rates() -> None:
     assert min(machine.gflops.values()) > 0.1
     assert machine.bandwidth_gb > 0.1
     assert machine.cores >= 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="not measured there")
+def test_a_process_does_not_count_the_memory_of_the_one_that_started_it() -> None:
+    held = np.ones(2 * 10**8)
+    assert 10**7 < in_own_process(peak_resident_bytes) < held.nbytes
 
 
 def _die() -> None:
