@@ -54,6 +54,10 @@ class UnsupportedDtypeError(UsageError):
     """A model was asked to run in a number format its card does not list."""
 
 
+class EngineError(UsageError):
+    """An engine is installed, but does not work here."""
+
+
 class StoppedError(GpenvidError):
     """The user stopped the job (SIGINT or SIGTERM)."""
 

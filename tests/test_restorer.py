@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gpenvid.errors import UsageError
+from gpenvid.job import doctor
 from gpenvid.job.models import open_restorer
 from gpenvid.job.progress import Silent
 from gpenvid.restore import choices
@@ -118,6 +119,26 @@ def test_an_openvino_that_does_not_work_is_named(tiny_model: Path, monkeypatch: 
     with pytest.raises(UsageError, match="OpenVINO cannot be used here") as caught:
         load_restorer(CARD, tiny_model, device="cpu", engine="openvino")
     assert "--engine torch" in caught.value.remedy
+
+
+def test_pytorch_restores_and_says_so_where_an_openvino_that_nobody_asked_for_does_not_work(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "openvino_version", lambda: "2026.4.0")
+    monkeypatch.setitem(sys.modules, "gpenvid.restore.compiled", None)
+    monkeypatch.setitem(sys.modules, "gpenvid.restore.quiet_openvino", None)
+    told: list[str] = []
+
+    class Told(Silent):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    restorer, _ = open_restorer(RestoreSettings(model=str(tiny_model), device="cpu"), Told())
+    assert restorer.engine == "torch"
+    assert len(told) == 1
+    assert "OpenVINO cannot be used here" in told[0]
+    [diagnosis] = [d for d in doctor.examine() if d.what == "openvino"]
+    assert diagnosis.state == "problem"
 
 
 def _recorder(log: list[torch.Size], make: Callable[[Callable], Callable]) -> Callable:

@@ -18,7 +18,7 @@ from gpenvid import __version__
 from gpenvid.errors import GpenvidError
 from gpenvid.media.encoders import CODECS, encoder_opens
 from gpenvid.restore.cards import all_cards
-from gpenvid.restore.choices import choose_device, fast_bf16, openvino_version
+from gpenvid.restore.choices import choose_device, fast_bf16, openvino_trouble, openvino_version
 from gpenvid.restore.weights import cache_folder, check_file, locate
 
 State = Literal["ok", "note", "problem"]
@@ -46,11 +46,19 @@ def _versions() -> list[Diagnosis]:
             found.append(Diagnosis("ok", package, metadata.version(package)))
         except metadata.PackageNotFoundError:
             found.append(Diagnosis("note", package, "not installed under this name (a headless or system build may serve)"))
-    lacking = 'not installed; `pip install "gpenvid[openvino]"` restores faster on CPUs'
-    found.append(Diagnosis("ok" if openvino_version() else "note", "openvino", openvino_version() or lacking))
+    found.append(_openvino())
     libraries = av.library_versions
     found.append(Diagnosis("ok", "FFmpeg", ", ".join(f"{k} {'.'.join(map(str, v))}" for k, v in list(libraries.items())[:3])))
     return found
+
+
+def _openvino() -> Diagnosis:
+    installed = openvino_version()
+    if installed is None:
+        return Diagnosis("note", "openvino", 'not installed; `pip install "gpenvid[openvino]"` restores faster on CPUs')
+    if trouble := openvino_trouble():
+        return Diagnosis("problem", "openvino", f"{installed} is installed, but does not work ({trouble}): install it anew, or remove it")
+    return Diagnosis("ok", "openvino", installed)
 
 
 def _devices() -> list[Diagnosis]:

@@ -55,7 +55,9 @@ def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Re
         "the model": _model_sha256(settings.model),
         "--detector": detector,
         "--tracks": _file_sha256(settings.tracks) if settings.tracks else "",
-        "the device": f"{restorer.device.type} {restorer.dtype} {restorer.engine}",
+        "the device": restorer.device.type,
+        "--dtype": restorer.dtype,
+        "the engine": restorer.engine,
         "the encoder's settings": encoder,
         "the installed gpenvid, PyTorch or PyAV": f"{__version__} {torch.__version__} {av.__version__}",
     }

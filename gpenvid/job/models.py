@@ -104,6 +104,8 @@ def open_restorer(settings: RestoreSettings, progress: Progress, *, few: bool = 
     restorer = load_restorer(
         card, path, device=settings.device, dtype=settings.dtype, batch=settings.batch, engine=settings.engine, few=few
     )
+    if restorer.instead:
+        progress.note(restorer.instead)
     return restorer, TEMPLATES[card.template]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
@@ -61,6 +62,15 @@ def openvino_version() -> str | None:
         return version("openvino")
     except PackageNotFoundError:
         return None
+
+
+def openvino_trouble() -> str:
+    """Why an installed OpenVINO cannot be loaded, in one line; empty where it can be."""
+    try:
+        importlib.import_module("gpenvid.restore.quiet_openvino")
+    except (ImportError, RuntimeError) as error:
+        return str(error).strip().splitlines()[-1]
+    return ""
 
 
 def choose_engine(name: str, device: torch.device, *, few: bool = False) -> Engine:

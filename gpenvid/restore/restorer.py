@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpenvid.errors import UsageError, WeightsError
+from gpenvid.errors import EngineError, UsageError, WeightsError
 from gpenvid.restore.cards import ModelCard
 from gpenvid.restore.choices import DTYPES, Dtype, Engine, choose_device, choose_dtype, choose_engine, openvino_version
 from gpenvid.restore.fused import FusedGenerator
@@ -65,6 +65,7 @@ class Restorer:
 
     Attributes:
         engine: the engine, with its version where it is not PyTorch.
+        instead: why PyTorch computes it although another engine is installed and would be faster; empty otherwise.
 
     On a CPU each crop has a thread of its own: batches leave the caches, and threads that share one crop wait for each other, several
     times longer than they work where other programs want the cores too. It also makes the result independent of the number of cores.
@@ -82,6 +83,7 @@ class Restorer:
         self.dtype = dtype
         self.report = BatchReport()
         self._pool: ThreadPoolExecutor | None = None
+        self.instead = ""
         self.engine = "torch" if engine == "torch" else f"openvino {openvino_version()}"
         self._network: RecordedForward | Callable[[Tensor, Callable[[], None]], Tensor]
         if device.type == "cpu":
@@ -104,7 +106,7 @@ class Restorer:
             return CompiledGenerator(network, DTYPES[self.dtype], at_once=self.batch, threads=threads)
         except (ImportError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise UsageError(f"OpenVINO cannot be used here ({reason})", "choose --engine torch, or install OpenVINO anew") from error
+            raise EngineError(f"OpenVINO cannot be used here ({reason})", "choose --engine torch, or install OpenVINO anew") from error
 
     def restore(self, crops: Sequence[Crop], check: Callable[[], None] = go_on) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.
@@ -185,11 +187,20 @@ def load_restorer(
 
     Raises:
         WeightsError: if the file is damaged, unsafe or of another network.
-        UsageError: if the device, number format or engine is not to be had.
+        UsageError: if the device, number format or engine is not to be had. An engine that does not work is named only
+            where it was asked for; with `auto` PyTorch does its work (`Restorer.instead`).
     """
     where = choose_device(device)
     chosen = choose_engine(engine, where, few=few)
     network = generator_from_state_dict(read_state_dict(path))
     if card.size and network.shape.size != card.size:
         raise WeightsError(f"{path}: is a {network.shape.size} network, {card.name} is {card.size}", "choose the right file")
-    return Restorer(network, card, device=where, dtype=choose_dtype(dtype, card, where), batch=batch, engine=chosen)
+    format_ = choose_dtype(dtype, card, where)
+    try:
+        return Restorer(network, card, device=where, dtype=format_, batch=batch, engine=chosen)
+    except EngineError as error:
+        if engine != "auto":
+            raise
+        restorer = Restorer(network, card, device=where, dtype=format_, batch=batch)
+        restorer.instead = f"{error.message}; PyTorch restores, more slowly"
+        return restorer

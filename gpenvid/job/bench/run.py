@@ -26,7 +26,7 @@ from gpenvid.job.bench.machine import Floor, Machine, examine_machine, floor_of
 from gpenvid.job.models import fetch
 from gpenvid.job.progress import Progress
 from gpenvid.restore.cards import find_card
-from gpenvid.restore.choices import DTYPES, choose_device, choose_engine, fast_bf16
+from gpenvid.restore.choices import DTYPES, choose_device, choose_engine, fast_bf16, openvino_trouble
 from gpenvid.restore.gpen import shape_of_state_dict
 from gpenvid.restore.weights import read_state_dict, tensors_of
 
@@ -117,7 +117,7 @@ def _generators(
     settings: BenchSettings, models: dict[str, Path], device: torch.device, threads: int, progress: Progress
 ) -> list[GeneratorResult]:
     dtypes = settings.dtypes or (("fp32", "bf16") if fast_bf16(device) else ("fp32",))
-    engines = sorted({"torch", choose_engine("auto", device)}, reverse=True)
+    engines = ["torch", "openvino"] if choose_engine("auto", device) == "openvino" and not openvino_trouble() else ["torch"]
     together = (1, 4, 16) if device.type == "cuda" else tuple(sorted({1, threads, 2 * threads}))
     results = []
     for name, path in models.items():

@@ -110,7 +110,7 @@ def main() -> None:
         except StoppedError:
             channel.tell("stopped")
         except GpenvidError as error:
-            kind = {UsageError: "settings", InputError: "input"}.get(type(error), "failed")
+            kind = "settings" if isinstance(error, UsageError) else "input" if isinstance(error, InputError) else "failed"
             channel.tell("error", kind=kind, message=error.message, remedy=error.remedy)
         except Exception as error:  # noqa: BLE001 - whoever runs the server reads the trace, the client gets a sentence
             traceback.print_exc()
