@@ -42,8 +42,12 @@ else:
     class _RestoreRoom(ModuleType):
         """`gpenvid.restore` is the room of the restorers, and, called, the main job."""
 
-        def __call__(self, *args, **kwargs):
+        def __call__(self, source, output=None, settings=None, progress=None):
             """See `gpenvid.job.restore.restore`."""
-            return importlib.import_module("gpenvid.job.restore").restore(*args, **kwargs)
+            return importlib.import_module("gpenvid.job.restore").restore(source, output, settings, progress)
+
+        def __reduce__(self):
+            # So that pools of processes can be handed it, as they can any function.
+            return importlib.import_module, (self.__name__,)
 
     restore.__class__ = _RestoreRoom

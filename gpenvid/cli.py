@@ -106,10 +106,6 @@ def restore(
 ) -> None:
     """Restore the faces of videos, pictures, folders of pictures or numbered image sequences."""
     sources = [*(inputs or []), *(input_option or [])]
-    if not all(sources):
-        raise UsageError("an INPUT without a name", "is a variable of the shell not set?")
-    if not sources:
-        raise UsageError("no INPUT", "name a video, a picture, a folder or a sequence; see `gpenvid restore --help`")
     if color not in ("source", "restored"):
         raise UsageError(f"unknown --color {color}", "choose source or restored")
     settings = RestoreSettings(
@@ -182,12 +178,12 @@ def _restore(
 
 def _classified(sources: list[str]) -> list[Input]:
     """Those of several inputs that are there; the others fail in their turn."""
-    from gpenvid.job.inputs import classify
+    from gpenvid.job.inputs import classify, named
 
     found = []
     for source in sources:
         try:
-            found.append(classify(Path(source)))
+            found.append(classify(named(source)))
         except GpenvidError:
             if len(sources) == 1:
                 raise

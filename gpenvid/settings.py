@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,6 +13,16 @@ from gpenvid.errors import UsageError
 
 Mask = Literal["ellipse", "hull"]
 MASKS: tuple[Mask, ...] = get_args(Mask)
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "str": (str, "text"),
+    "Mask": (str, "text"),
+    "bool": (bool, "True or False"),
+    "int": (Integral, "a whole number"),
+    "float": (Real, "a number"),
+    "Path": (Path, "a path"),
+}
+"""What annotations of fields stand for: the type a value must have, and its name for people."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +92,21 @@ class RestoreSettings:
     tag: bool = True
 
     def __post_init__(self) -> None:
-        """Check ranges; paths may be given as text.
+        """Check types and ranges; paths may be given as text and the other way round, track numbers as a list.
 
         Raises:
             UsageError: naming the option and its range.
         """
         for option in ("tracks", "identity"):
             if isinstance(value := getattr(self, option), str):
+                if not value:
+                    raise UsageError(f"--{option} without a name", "is a variable not set?")
                 object.__setattr__(self, option, Path(value))
+        if isinstance(self.model, PathLike):
+            object.__setattr__(self, "model", fspath(self.model))
+        for option in ("only", "exclude"):
+            object.__setattr__(self, option, _track_numbers(option, getattr(self, option)))
+        self._check_types()
         for option in ("start", "end", "crf", "least_eyes", "most_turn", "least_sharpness", "least_likeness"):
             value = getattr(self, option)
             if value is not None and not math.isfinite(value):
@@ -110,3 +129,19 @@ class RestoreSettings:
             raise UsageError(f"--start {self.start:g} is negative", "give seconds from the first frame")
         if self.end is not None and self.end <= (self.start or 0):
             raise UsageError(f"--end {self.end:g} is not after --start", "give seconds from the first frame")
+
+    def _check_types(self) -> None:
+        for field in fields(self):
+            annotation, _, nothing = str(field.type).partition(" | ")
+            value = getattr(self, field.name)
+            if annotation not in _KINDS or (value is None and nothing):
+                continue
+            kind, name = _KINDS[annotation]
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):  # to Python, True is a number
+                raise UsageError(f"--{field.name.replace('_', '-')} is {value!r}", f"give {name}")
+
+
+def _track_numbers(option: str, value: object) -> tuple[int, ...]:
+    if isinstance(value, tuple | list) and all(isinstance(n, Integral) and not isinstance(n, bool) for n in value):
+        return tuple(int(n) for n in value)
+    raise UsageError(f"--{option} is {value!r}", "give track numbers in a tuple, such as (1, 3)")

@@ -291,9 +291,11 @@ def test_an_mp4_whose_index_promises_more_frames_is_said_to_be_cut(tiny_model: P
 
 def test_damage_that_the_decoder_passes_over_in_silence_is_said(tiny_model: Path, tmp_path: Path) -> None:
     settings = RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
-    whole = Film(frames=60).write(tmp_path / "whole.ts").read_bytes()
-    middle = len(whole) // 2
-    (tmp_path / "hole.ts").write_bytes(whole[:middle] + bytes(range(250)) * 8 + whole[middle + 2000 :])
+    whole = Film(frames=60, sounds=()).write(tmp_path / "whole.ts")
+    with av.open(str(whole)) as file:
+        position = [packet.pos for packet in file.demux(video=0) if packet.size][40]
+    data = whole.read_bytes()
+    (tmp_path / "hole.ts").write_bytes(data[:position] + bytes(range(250)) * 8 + data[position + 2000 :])
     report = gpenvid.restore(tmp_path / "hole.ts", tmp_path / "out.ts", settings)
     assert report.frames < 60
     assert any("damaged video packets gave no picture" in w for w in report.warnings)

@@ -17,6 +17,7 @@ from gpenvid.faces.tracker import Tracker, TrackerSettings
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import resize_affine
 from gpenvid.job.film import open_film
+from gpenvid.job.inputs import named
 from gpenvid.job.models import open_detector
 from gpenvid.job.pipeline import Pipeline, StageTimes, frame_bytes
 from gpenvid.job.progress import Progress, Silent
@@ -114,7 +115,7 @@ def analyse(source: str | Path, settings: RestoreSettings | None = None, progres
         UsageError: if it is no film.
     """
     settings, progress = settings or RestoreSettings(), progress or Silent()
-    film = open_film(Path(source), settings)
+    film = open_film(named(source), settings)
     detector = open_detector(settings.detector, settings.device, progress)
     progress.stage("analyse", film.count)
     tracks = analyse_frames(film.frames(), film.geometry, detector, progress, settings=tracker_settings(settings))

@@ -51,6 +51,17 @@ def classify(path: Path) -> Input:
     return Input(path, "still", (path,)) if is_still(path) else Input(path, "video")
 
 
+def named(path: str | Path, what: str = "an INPUT") -> Path:
+    """A path that somebody gave.
+
+    Raises:
+        UsageError: it is empty, which Python takes for the current folder.
+    """
+    if not str(path):
+        raise UsageError(f"{what} without a name", "is a variable not set?")
+    return Path(path)
+
+
 def default_name(item: Input, suffix: str | None = None) -> str:
     """`NAME_restored.EXT`, or `NAME_restored` for a folder."""
     if item.kind == "folder":

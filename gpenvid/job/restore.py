@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 
-from gpenvid.errors import BatchError, GpenvidError, StoppedError
+from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
-from gpenvid.job.inputs import Input, classify
+from gpenvid.job.inputs import Input, classify, named
 from gpenvid.job.models import describe_device, open_detector, open_restorer
 from gpenvid.job.outputs import outputs_for
 from gpenvid.job.progress import Progress, Silent
@@ -51,7 +51,7 @@ def restore(
 
 
 def restore_many(
-    sources: Sequence[str | Path],
+    sources: Iterable[str | Path],
     output: str | Path | None = None,
     settings: RestoreSettings | None = None,
     progress: Progress | None = None,
@@ -67,11 +67,16 @@ def restore_many(
 
     Raises:
         BatchError: some of several sources failed; with the exit code of the gravest of them.
-        UsageError: two results would get the same name. Nothing has been done then.
+        UsageError: there are no sources, or two results would get the same name. Nothing has been done then.
     """
+    if isinstance(sources, str | Path):
+        raise UsageError(f"{sources}: one source where several are expected", "put it into a list, or call gpenvid.restore")
     settings, progress = settings or RestoreSettings(), progress or Silent()
-    items = [_classified(Path(s), alone=len(sources) == 1) for s in sources]
-    targets = outputs_for([i for i in items if isinstance(i, Input)], None if output is None else Path(output))
+    paths = [named(source) for source in sources]
+    if not paths:
+        raise UsageError("no INPUT", "name a video, a picture, a folder or a sequence")
+    items = [_classified(path, alone=len(paths) == 1) for path in paths]
+    targets = outputs_for([i for i in items if isinstance(i, Input)], None if output is None else named(output, "an output"))
     # Not with a sidecar: nothing would be detected, and RetinaFace might be fetched for it.
     detector = None if settings.tracks else open_detector(settings.detector, settings.device, progress)
     restorer, template = open_restorer(settings, progress, few=_few_faces(items))
@@ -88,7 +93,7 @@ def restore_many(
     reports: list[Report] = []
     errors: list[GpenvidError] = []
     waiting = iter(targets)
-    for source, item in zip(sources, items, strict=True):
+    for source, item in zip(paths, items, strict=True):
         start = time.perf_counter()
         try:
             if isinstance(item, GpenvidError):
