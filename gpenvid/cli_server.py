@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gpenvid.cli_preview import preview
+from gpenvid.errors import UsageError
 from gpenvid.settings import RestoreSettings
 
 _DEFAULTS = RestoreSettings()
@@ -38,7 +40,7 @@ def serve(
     max_upload: Annotated[int, typer.Option(help="Largest upload, in MB.")] = 4000,
     max_picture: Annotated[int, typer.Option(help="Largest picture that is answered at once, in MB.")] = 64,
     max_pixels: Annotated[int, typer.Option(help="Largest frame or picture, in pixels.")] = 2**26,
-    picture_seconds: Annotated[float, typer.Option(min=1, help="Longest time for one picture.")] = 120,
+    picture_seconds: Annotated[float, typer.Option(help="Longest time for one picture.")] = 120,
     keep_days: Annotated[float, typer.Option(help="Remove finished jobs after so many days; 0 keeps them.")] = 7,
     keep_gb: Annotated[float, typer.Option(help="Remove the oldest finished jobs while all take more; 0 for no limit.")] = 50,
 ) -> None:
@@ -50,6 +52,9 @@ def serve(
     from gpenvid.server.service.settings import ServiceSettings, default_data
 
     RestoreSettings(device=device, dtype=dtype, batch=batch, engine=engine)
+    for option, value in (("keep-days", keep_days), ("keep-gb", keep_gb)):
+        if not math.isfinite(value):
+            raise UsageError(f"--{option} {value} is no number", "give a finite one; 0 keeps all")
     settings = ServiceSettings(
         data=(data or default_data()).absolute(),
         media_root=None if media_root is None else media_root.absolute(),

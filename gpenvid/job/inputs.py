@@ -12,6 +12,7 @@ from typing import Literal
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.sequence import fits, folder_files, is_pattern, sequence_files
 from gpenvid.media.stills import is_still
+from gpenvid.settings import RestoreSettings
 
 InputKind = Literal["video", "still", "folder", "sequence"]
 _SUFFIX = "_restored"
@@ -83,6 +84,19 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
     if item.kind != "folder" and output.is_dir():
         raise UsageError(f"{output}: is a folder", "name a file")
     _check_folder(output.parent)
+
+
+def check_picture_settings(kind: InputKind, settings: RestoreSettings) -> None:
+    """Make sure that no choice is one for videos.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if kind != "sequence" and (settings.tracks is not None or settings.only or settings.exclude):
+        raise UsageError("--tracks, --only and --exclude are for videos and numbered sequences", "leave them out")
+    for option in ("codec", "crf", "preset", "start", "end", "stability"):
+        if (value := getattr(settings, option)) is not None and value is not False:
+            raise UsageError(f"--{option} is for videos", "leave it out for pictures")
 
 
 def check_side_file(path: Path, items: Iterable[Input], *, others: Iterable[Path] = (), overwrite: bool = True) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gpenvid.errors import InputError
+from gpenvid.job.inputs import check_picture_settings
 from gpenvid.media.containers import container_for_source
 from gpenvid.media.encoders import EncoderRequest, choose_encoder
 from gpenvid.media.reader import VideoReader
@@ -70,6 +71,7 @@ def inspect_file(path: Path, settings: RestoreSettings, *, name: str = "", max_p
     """
     suffix = picture_suffix(path)
     if suffix is not None:
+        check_picture_settings("still", settings)
         frame, _ = read_still(path)
         check_pixels(path, frame.width, frame.height, max_pixels)
         return Facts("still", suffix, suffix, frame.width, frame.height)

@@ -36,13 +36,14 @@ class FileLock:
     Args:
         path: the lock file; its folder is made where there is none.
         guarded: what two processes may not write at once, for the message.
+        remedy: what to do where another one does.
 
     Raises:
         UsageError: another process holds the lock.
         OSError: the file cannot be made, or its file system knows no locks.
     """
 
-    def __init__(self, path: Path, guarded: Path) -> None:
+    def __init__(self, path: Path, guarded: Path, remedy: str = "wait for it, or name another -o") -> None:
         self._path = path
         while True:
             path.parent.mkdir(exist_ok=True)
@@ -58,10 +59,8 @@ class FileLock:
                     raise
                 holder = path.read_text(errors="replace").strip()
                 os.close(self._descriptor)
-                raise UsageError(
-                    f"{guarded}: another gpenvid{f' (process {holder})' if holder else ''} is writing it",
-                    "wait for it, or name another -o",
-                ) from error
+                whose = f" (process {holder})" if holder else ""
+                raise UsageError(f"{guarded}: another gpenvid{whose} is writing it", remedy) from error
             # Between opening and locking the file may have been removed; a lock on it would guard nothing.
             if path.exists() and os.path.samestat(os.fstat(self._descriptor), path.stat()):
                 break

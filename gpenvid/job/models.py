@@ -52,9 +52,21 @@ def is_here(name: str, kind: Kind) -> bool:
     path = Path(name)
     if kind == "restorer" and path.suffix in _WEIGHT_SUFFIXES:
         return path.is_file()
-    if kind == "detector" and name in ("auto", "builtin"):
-        return True
+    if kind == "detector":
+        check_detector(name)
+        if name in ("auto", "builtin"):
+            return True
     return locate(find_card(name, kind)) is not None
+
+
+def check_detector(name: str) -> None:
+    """Make sure that there is such a detector.
+
+    Raises:
+        UsageError: there is not.
+    """
+    if name not in DETECTORS:
+        raise UsageError(f"unknown detector {name}", f"choose one of {', '.join(DETECTORS)}")
 
 
 def open_detector(name: str, device: str, progress: Progress) -> Detector:
@@ -66,8 +78,7 @@ def open_detector(name: str, device: str, progress: Progress) -> Detector:
         UsageError: unknown name.
         WeightsError: its file is missing or wrong.
     """
-    if name not in DETECTORS:
-        raise UsageError(f"unknown detector {name}", f"choose one of {', '.join(DETECTORS)}")
+    check_detector(name)
     if name == "auto":
         card = find_card("retinaface-mobilenet", "detector")
         name = card.name if locate(card) else "builtin"

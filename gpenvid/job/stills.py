@@ -14,7 +14,7 @@ from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.film import film_of_pictures
-from gpenvid.job.inputs import Input, check_output, default_name
+from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_name
 from gpenvid.job.models import open_embedder
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
@@ -53,7 +53,7 @@ def restore_pictures(
         InputError: a picture that cannot be read, or a place that cannot be written to, or a sidecar that does not fit.
         UsageError: an output that does not fit the input, or, with `strict`, cannot hold all of it.
     """
-    _check_settings(item, settings)
+    check_picture_settings(item.kind, settings)
     targets = _targets(item, output, settings)
     embedder = open_embedder(settings)
     report = Report(str(item.path), str(_named(item, output)))
@@ -94,14 +94,6 @@ def restore_pictures(
         if work != place:
             shutil.rmtree(work, ignore_errors=True)
     return report
-
-
-def _check_settings(item: Input, settings: RestoreSettings) -> None:
-    if item.kind != "sequence" and (settings.tracks is not None or settings.only or settings.exclude):
-        raise UsageError("--tracks, --only and --exclude are for videos and numbered sequences", "leave them out")
-    for option in ("codec", "crf", "preset", "start", "end", "stability"):
-        if (value := getattr(settings, option)) is not None and value is not False:
-            raise UsageError(f"--{option} is for videos", "leave it out for pictures")
 
 
 def _named(item: Input, output: Path | None) -> Path:

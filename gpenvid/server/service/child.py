@@ -16,13 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gpenvid.errors import GpenvidError, InputError, StoppedError, UsageError
+from gpenvid.errors import GpenvidError, InputError, StoppedError, UsageError, WeightsError
 from gpenvid.server.service.settings import OPENING
 from gpenvid.settings import RestoreSettings
 
 STOP_SECONDS = 5.0
 """How long a stopped job may take to end by itself; after that the process ends, which a render survives at any moment."""
 
+_KINDS = {"settings": UsageError, "input": InputError, "weights": WeightsError}
 _TELL_EVERY = 0.2  # seconds between two messages about progress
 _LOCK_SECONDS = 60.0
 _INSPECT_MEMORY = 6 * 2**30  # bytes of address space; most of it is libraries
@@ -110,7 +111,7 @@ def main() -> None:
         except StoppedError:
             channel.tell("stopped")
         except GpenvidError as error:
-            kind = "settings" if isinstance(error, UsageError) else "input" if isinstance(error, InputError) else "failed"
+            kind = next((kind for kind, of in _KINDS.items() if isinstance(error, of)), "failed")
             channel.tell("error", kind=kind, message=error.message, remedy=error.remedy)
         except Exception as error:  # noqa: BLE001 - whoever runs the server reads the trace, the client gets a sentence
             traceback.print_exc()

@@ -78,8 +78,10 @@ def for_clients(text: str, names: Mapping[str, str]) -> str:
     Args:
         names: path to name.
     """
-    for path in sorted(names, key=len, reverse=True):
-        text = text.replace(path, names[path])
+    if names:
+        # All in one pass: a client's name may itself hold one of the names that are looked for.
+        known = re.compile("|".join(re.escape(path) for path in sorted(names, key=len, reverse=True)))
+        text = known.sub(lambda m: names[m[0]], text)
     return _OPTION.sub(lambda m: m[1] or "", _PATH.sub(r"\1", _SUBJECT.sub(r"\1", text)))
 
 
@@ -93,7 +95,7 @@ _EXAMPLES = {
     413: ("too_large", "more than 4000000000 bytes", "send a smaller file, or a path under the media root"),
     415: ("media_type", "send multipart/form-data or application/json", ""),
     416: ("range", "the result has 1200 bytes", ""),
-    422: ("input", "clip.mp4: not a video or picture of a known kind", "send a video file or a picture"),
+    422: ("invalid", "strength: Input should be less than or equal to 1", ""),
     429: ("busy", "the queue is full", "try again later"),
     503: ("stopping", "the server is stopping", "try again later"),
     507: ("space", "the server's disk is full", "try again later"),
@@ -119,7 +121,8 @@ def busy(message: str = "the queue is full") -> Problem:
 
 def explain(error: RequestValidationError | ValidationError) -> str:
     """What is wrong with a request, without repeating what was sent."""
-    places = [[str(p) for p in e["loc"] if p not in ("body", "query", "path")] for e in error.errors()]
+    where = 1 if isinstance(error, RequestValidationError) else 0  # the framework says first where it looked: body, query or path
+    places = [[str(p) for p in e["loc"][where:]] for e in error.errors()]
     return "; ".join(f"{'.'.join(place) or 'body'}: {e['msg']}" for place, e in zip(places[:5], error.errors(), strict=False))
 
 
@@ -139,7 +142,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method"}.get(error.status_code, "http")
-        headers = dict(error.headers or {})
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if error.status_code == 405:
             # The framework names the methods of one route only; others may have the same address.
             routes = [route for router in routers for route in router.routes if route.matches(request.scope)[0] is not Match.NONE]

@@ -26,16 +26,15 @@ def remove_strangers(data: Path, store: Store) -> None:
 
 
 def sweep(settings: ServiceSettings, store: Store, runner: Runner, now: float) -> int:
-    """Remove jobs that are too old, then the oldest while all take too much room. Waiting and running jobs stay.
+    """Remove jobs that are too old, then the oldest while all take too much room. Others stay: waiting, paused, running.
 
     Returns:
         how many were removed.
     """
     removed = 0
-    resting = store.all_in("paused", *FINISHED)
     if settings.keep_days:
-        for job in resting:
-            if now - (job.finished or job.started or job.created) > settings.keep_days * 86400:
+        for job in store.all_in(*FINISHED):
+            if now - (job.finished or job.created) > settings.keep_days * 86400:
                 removed += runner.wish(job.id, "delete")
     if settings.keep_bytes:
         resting = store.all_in(*FINISHED)

@@ -126,6 +126,8 @@ class Runner:
                 return True
             if self._current is None or self._current[0] != job_id:
                 return False
+            if wish == "pause" and self._wishes.get(job_id) == "cancel":
+                return False  # what is being removed cannot be continued
             self._wishes[job_id] = wish
             if wish == "delete":
                 self._store.change(job_id, state="deleting")

@@ -39,7 +39,7 @@ class Service:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in ("jobs", "pictures", "work"):
                 (settings.data / name).mkdir(mode=0o700, exist_ok=True)
-            self._lock = FileLock(settings.data / "lock", settings.data)
+            self._lock = FileLock(settings.data / "lock", settings.data, "end that service, or name another --data")
         except OSError as error:
             raise InputError(f"{settings.data}: cannot be written to ({error.strerror})", "choose another --data") from error
         try:

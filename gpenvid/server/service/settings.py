@@ -17,6 +17,7 @@ def default_data() -> Path:
     return platformdirs.user_data_path("gpenvid") / "service"
 
 
+_MOST_SECONDS = 86400
 OPENING = ("detector", "device", "dtype", "batch", "engine")
 """What models are opened with, beside their names: of `ServiceSettings`, and of `RestoreSettings` under the same names."""
 
@@ -70,6 +71,8 @@ class ServiceSettings:
         for option in ("keep_days", "keep_bytes"):
             if not getattr(self, option) >= 0:
                 raise UsageError(f"--{option.replace('_', '-').replace('bytes', 'gb')} is negative", "choose 0 or more")
+        if not 1 <= self.picture_seconds <= _MOST_SECONDS:
+            raise UsageError(f"--picture-seconds {self.picture_seconds:g} is out of range", f"choose 1 to {_MOST_SECONDS}")
         if not self.models or len(self.model_names()) < len(self.models):
             raise UsageError("--model names no model, or two of one name", "name each once")
         if self.media_root is not None:

@@ -9,12 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gpenvid.cli import app
 from gpenvid.errors import InputError, UsageError
+from gpenvid.job.lock import FileLock
 from gpenvid.server.service.media_root import resolve_inside, still_inside
 from gpenvid.server.service.problems import Problem, for_clients
 from gpenvid.server.service.retention import remove_strangers, sweep
 from gpenvid.server.service.runner import Runner, restore_settings
+from gpenvid.server.service.service import Service
 from gpenvid.server.service.settings import ServiceSettings
 from gpenvid.server.service.store import Job, QueueFull, State, Store
 from gpenvid.server.service.uploads import clean_name
@@ -57,8 +61,8 @@ def test_old_jobs_go_and_waiting_ones_stay(store: Store, settings: ServiceSettin
     now = time.time()
     for number, (state, age) in enumerate([("done", 3), ("done", 1), ("failed", 3), ("cancelled", 3), ("queued", 9), ("paused", 9)]):
         _add(store, settings, number, state, None if state in ("queued", "paused") else now - age * DAY)  # type: ignore[arg-type]
-    assert sweep(settings, store, Runner(store, settings), now) == 4
-    assert _left(store, settings) == {1, 4}
+    assert sweep(settings, store, Runner(store, settings), now) == 3
+    assert _left(store, settings) == {1, 4, 5}
 
 
 def test_the_oldest_go_while_all_take_too_much_room(store: Store, settings: ServiceSettings) -> None:
@@ -122,6 +126,29 @@ def test_media_root_and_data_may_not_lie_in_one_another(tmp_path: Path) -> None:
             ServiceSettings(data, root)
 
 
+def test_limits_beyond_what_clocks_and_disks_know_are_refused(tmp_path: Path) -> None:
+    for seconds in (float("inf"), float("nan"), 0.5, 1e9):
+        with pytest.raises(UsageError, match="--picture-seconds"):
+            ServiceSettings(tmp_path, picture_seconds=seconds)
+    for option in ("--keep-gb", "--keep-days"):
+        for value in ("inf", "nan"):
+            done = CliRunner().invoke(app, ["serve", "--data", str(tmp_path), option, value])
+            assert isinstance(done.exception, UsageError)
+            assert option in str(done.exception)
+
+
+def test_a_service_says_which_detectors_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown detector nope: choose one of auto, builtin, retinaface-mobilenet, retinaface-resnet50"):
+        Service(ServiceSettings(tmp_path, detector="nope"))
+
+
+def test_two_services_on_one_folder_are_told_about_the_folder(settings: ServiceSettings) -> None:
+    first = FileLock(settings.data / "lock", settings.data)
+    with pytest.raises(UsageError, match="another --data"):
+        Service(settings)
+    first.release()
+
+
 def test_a_file_that_became_a_link_is_no_longer_inside(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -171,8 +198,16 @@ def test_names_of_clients_keep_what_is_harmless(given: str, kept: str) -> None:
         ("C:\\Users\\me\\x.mp4 is broken", "x.mp4 is broken"),
         ("choose --codec ffv1, or leave --crf out", "choose codec ffv1, or leave crf out"),
         ("leave --crf out; `gpenvid analyse --sheet x` shows them", "leave crf out; `gpenvid analyse --sheet x` shows them"),
+        ("source.mp4: no picture", "my film.mp4: no picture"),
         ("and/or 3/4, https://example.com", "and/or 3/4, https://example.com"),
     ],
 )
 def test_sentences_for_clients_name_no_folder(text: str, told: str) -> None:
-    assert for_clients(text, {"/srv/data/jobs/1/source.mp4": "my film.mp4"}) == told
+    assert for_clients(text, {"/srv/data/jobs/1/source.mp4": "my film.mp4", "source.mp4": "my film.mp4"}) == told
+
+
+def test_a_name_that_holds_another_name_is_put_in_once() -> None:
+    assert (
+        for_clients("/srv/1/source.mp4: empty", {"/srv/1/source.mp4": "my source.mp4", "source.mp4": "my source.mp4"})
+        == "my source.mp4: empty"
+    )

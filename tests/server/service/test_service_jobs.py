@@ -152,6 +152,7 @@ def test_a_running_job_is_cancelled_within_seconds(served: Served) -> None:
     served.rendering(job["id"], 2)
     began = time.monotonic()
     assert served.client.post(f"/v1/jobs/{job['id']}/cancel").status_code == 202
+    assert served.client.post(f"/v1/jobs/{job['id']}/pause").status_code == 409  # what is being removed cannot be kept
     job = served.finished(job["id"])
     took = time.monotonic() - began
     print(f"cancelled after {took:.2f} s")

@@ -192,6 +192,20 @@ def test_options_that_make_no_sense_are_refused(case: str, served: Served) -> No
     refused(served.client.post("/v1/jobs", json=body), served, 404, 422)
 
 
+@pytest.mark.parametrize("option", ["codec", "crf", "preset", "start", "end", "only"])
+def test_options_of_videos_are_refused_for_pictures_at_once(option: str, served: Served) -> None:
+    value = {"codec": "h264", "preset": "fast"}.get(option, "1")
+    answer = served.client.post("/v1/jobs", files={"file": ("a.png", _png(1, 1, zlib.compress(bytes(4))))}, data={option: value})
+    error = refused(answer, served, 422)
+    assert error["code"] == "settings"
+    assert option in error["message"]
+
+
+def test_a_field_is_named_whatever_it_is_called(served: Served) -> None:
+    error = refused(served.client.post("/v1/jobs", json={"path": ""}), served, 422)
+    assert error["message"].startswith("path: ")
+
+
 TRAVERSALS = [
     "../data/jobs.sqlite3",
     "..",
@@ -327,6 +341,7 @@ def test_addresses_that_lead_nowhere(method: str, path: str, status: int, served
     if status != 200:
         refused(answer, served)
     if status == 405:
+        assert len(answer.headers.get_list("allow")) == 1
         assert answer.headers["allow"]
 
 
