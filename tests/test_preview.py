@@ -15,6 +15,7 @@ import pytest
 
 from gpenvid import RestoreSettings
 from gpenvid.errors import InputError
+from gpenvid.faces.tracks import Shot, Tracks
 from gpenvid.job import video
 from gpenvid.job.analyse import analyse
 from gpenvid.job.preview.cache import ByteCache
@@ -22,9 +23,10 @@ from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.pictures import display_picture
+from gpenvid.job.preview.rendering import command_line
 from gpenvid.job.progress import Silent
 from gpenvid.job.restore import restore
-from gpenvid.job.sidecar import read_preview, read_sidecar, write_sidecar
+from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.seek import FrameIndex, FrameSeeker, checksum
@@ -241,9 +243,44 @@ def test_a_sidecar_of_another_clip_is_refused_if_named_and_left_alone_if_not(tin
         opened(source, replace(settings, tracks=sidecar))
     clip = opened(source, settings)
     assert clip.complete
-    clip.save(Look.of(settings), {})
+    clip.save(replace(Look.of(settings), people=((1, 0.25),)), {"grain": 0.5})
     assert sidecar.read_bytes() == before
-    assert read_preview(clip.sidecar) == {}
+    again = opened(source, settings)
+    assert (again.sidecar.name, again.saved) == ("clip.preview.tracks.json", {"grain": 0.5})
+    assert again.tracks.tracks[0].strength == 0.25
+    # Whoever analyses the clip anew means the new tracks.
+    write_sidecar(clip.tracks, sidecar)
+    assert opened(source, settings).sidecar == sidecar
+
+
+def test_a_preview_s_own_sidecar_of_an_earlier_clip_is_replaced(tiny_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
+    for name in ("clip.tracks.json", "clip.preview.tracks.json"):
+        write_sidecar(Tracks(6, 99, 99, "", 0, [Shot(0, 6)]), tmp_path / name, {"grain": 0.5})
+    clip = opened(source, settings)
+    assert (clip.sidecar.name, clip.saved, clip.tracks.frames) == ("clip.preview.tracks.json", {}, 150)
+
+
+def test_a_sidecar_that_cannot_be_written_names_the_option_for_another(tiny_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    (tmp_path / "gone").mkdir()
+    sidecar = tmp_path / "gone" / "clip.json"
+    clip = opened(source, RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu", tracks=sidecar))
+    sidecar.parent.rmdir()
+    with pytest.raises(InputError, match="start the preview with --tracks"):
+        clip.save(Look.of(clip.settings), {})
+
+
+def test_the_command_takes_no_name_for_an_option(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-v.mp4").write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu", tracks=Path("-t.json"))
+    line = command_line(PreviewClip(Path("-v.mp4"), settings), Look.of(settings), Path("-o.mp4"))
+    assert line.startswith("gpenvid restore ./-v.mp4 --tracks ./-t.json ")
+    assert line.endswith(" -o ./-o.mp4")
 
 
 def test_a_cache_keeps_its_budget() -> None:

@@ -44,6 +44,7 @@ class GuardSettings:
     Attributes:
         host: the address the server listens on.
         names: further host names under which it is reached, such as that of a reverse proxy.
+        more_names: how whoever runs the server adds some, to follow a sentence.
         token: what every request must bring, None for no token.
         cookies: a browser may bring the token as a cookie, which it gets from an address with `?token=`. For pages only:
             pictures, sound and event streams in a page cannot carry an `Authorization` header.
@@ -53,6 +54,7 @@ class GuardSettings:
 
     host: str = "127.0.0.1"
     names: tuple[str, ...] = ()
+    more_names: str = ""
     token: str | None = field(default=None, repr=False)
     cookies: bool = False
     policy: str = API_POLICY
@@ -135,7 +137,7 @@ class Guard:
         headers = _headers(scope)
         hosts = headers.get("host", [])
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
-            return 403, "host", "this server does not answer under that host name; --allow-host adds one"
+            return 403, "host", f"this server does not answer under that host name{self._settings.more_names}"
         if not self._same_site(scope["method"], headers, hosts[0]):
             return 403, "origin", "requests from other sites are refused"
         if self._settings.token is None or scope["path"] in self._settings.open_paths or self._has_token(scope, headers):

@@ -225,6 +225,38 @@ def test_the_render_is_what_the_page_was_set_to(client: TestClient, session: Pre
     assert saved["preview"]["people"]["1"] == {"strength": 0.7, "included": False}
 
 
+def test_a_render_into_numbered_pictures_is_asked_about_before_it_replaces_some(
+    session: PreviewSession, client: TestClient, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "stills").mkdir()
+    session.output = session.target = tmp_path / "stills" / "f_%04d.png"
+    assert not session.status()["exists"]
+    client.post("/api/render", json={"page": choices(tiny_model)})
+    until(lambda: session.render.status.state == "done")
+    status = session.status()
+    assert status["exists"]
+    assert not status["render"]["single"]
+    assert len(list((tmp_path / "stills").glob("*.png"))) == 150
+    assert client.post("/api/render", json={"page": choices(tiny_model)}).json()["error"]["code"] == "exists"
+
+
+def test_an_analysis_that_fails_is_told_in_the_terminal_too(tmp_path: Path, tiny_model: Path) -> None:
+    told: list[str] = []
+
+    class Console(Silent):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    shutil.copy(SAMPLES / "interview.mp4", tmp_path)
+    (tmp_path / "interview.tracks.json").write_text("{}")
+    clip = PreviewClip(tmp_path / "interview.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
+    session = PreviewSession(clip, None, Console())
+    session.start()
+    until(lambda: session.status()["analysis"]["state"] == "failed")
+    session.close()
+    assert any("interview.tracks.json" in text for text in told)
+
+
 def test_a_render_that_is_stopped_goes_on_where_it_was(client: TestClient, session: PreviewSession, tiny_model: Path) -> None:
     page = choices(tiny_model)
     client.post("/api/render", json={"page": page})

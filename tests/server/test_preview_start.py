@@ -54,6 +54,8 @@ def test_what_cannot_be_previewed_is_refused_in_one_line(tmp_path: Path, tiny_mo
         (["picture.png"], 2, "is no video"),
         (["interview.mp4", "-o", "interview.mp4"], 2, "the output is the source"),
         (["interview.mp4", "--tracks", "interview.mp4"], 2, "is a source"),
+        (["interview.mp4", "--tracks", "a.mp4", "-o", "a.mp4"], 2, "a.mp4: is something else that this command reads or writes"),
+        (["interview.mp4", "-o", "out.avi"], 2, "cannot write .avi"),
     ]:
         process = run(*arguments, "--model", tiny_model, folder=tmp_path)
         _, said = process.communicate(timeout=60)

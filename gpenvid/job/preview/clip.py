@@ -58,7 +58,9 @@ class PreviewClip:
         self.info = self.reader.info
         self.index = FrameIndex()
         self.complete = False
-        self.sidecar = settings.tracks or source.with_name(f"{source.stem}.tracks.json")
+        self._own = source.with_name(f"{source.stem}.preview.tracks.json")
+        self._sidecars = [settings.tracks] if settings.tracks else self._lying_there()
+        self.sidecar = self._sidecars.pop(0)
         self.saved = read_preview(self.sidecar)
         self._seeker = FrameSeeker(VideoReader(source, deinterlace=settings.deinterlace), self.index)
         self._tracks = Tracks(0, *self.info.display_size, "", 0)
@@ -95,9 +97,8 @@ class PreviewClip:
             progress.stage("read", self.info.frame_count)
             for _ in self._read(progress, going):
                 progress.advance(1)
-            if going() and tracks.frames != len(self.index):
-                self._refuse(f"tells of {tracks.frames} frames, {self.source.name} has {len(self.index)}", progress)
-                tracks = None
+            if going():
+                tracks = self._from_sidecar(progress, len(self.index))
         if tracks is None and going():
             self._publish(Tracks(0, *self.info.display_size, "", 0))
             detector = open_detector(self.settings.detector, self.settings.device, progress)
@@ -115,24 +116,37 @@ class PreviewClip:
         for fault in self.reader.faults.sentences(self.source):
             progress.note(fault)
 
-    def _from_sidecar(self, progress: Progress) -> Tracks | None:
-        if not self.sidecar.exists():
-            if self.settings.tracks is not None:
-                progress.note(f"{self.sidecar} is not there yet: the clip is analysed")
-            return None
-        tracks = read_sidecar(self.sidecar)
-        if (tracks.width, tracks.height) == self.info.display_size:
-            return tracks
-        self._refuse(f"tells of a clip of another size than {self.source.name}", progress)
+    def _lying_there(self) -> list[Path]:
+        """The sidecars that may be this clip's, the one written last first: by `gpenvid analyse`, or by a preview beside another clip's."""
+        usual = self.source.with_name(f"{self.source.stem}.tracks.json")
+        found = [path for path in (usual, self._own) if path.exists()]
+        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True) or [usual]
+
+    def _from_sidecar(self, progress: Progress, frames: int | None = None) -> Tracks | None:
+        """The tracks of the first sidecar that is of this clip; `frames` once it is known how many it has."""
+        if self.settings.tracks is not None and not self.sidecar.exists():
+            progress.note(f"{self.sidecar} is not there yet: the clip is analysed")
+        while self.sidecar.exists():
+            tracks = read_sidecar(self.sidecar)
+            if (tracks.width, tracks.height) != self.info.display_size:
+                self._refuse(f"tells of a clip of another size than {self.source.name}", progress)
+            elif frames is not None and tracks.frames != frames:
+                self._refuse(f"tells of {tracks.frames} frames, {self.source.name} has {frames}", progress)
+            else:
+                return tracks
+            if not self._sidecars:
+                break
+            self.sidecar = self._sidecars.pop(0)
+            self.saved = read_preview(self.sidecar)
         return None
 
     def _refuse(self, why: str, progress: Progress) -> None:
-        """A sidecar of something else: an error where it was asked for, passed over and left alone where it only lay there."""
+        """A sidecar of something else: an error where it was asked for, passed over where it only lay there."""
         if self.settings.tracks is not None:
             raise InputError(f"{self.sidecar}: {why}", "analyse this clip, or name another --tracks")
-        progress.note(f"{self.sidecar.name} {why}; it is left alone")
-        self.sidecar = self.source.with_name(f"{self.source.stem}.preview.tracks.json")
-        self.saved = {}
+        after = "saving replaces it" if self.sidecar == self._own else "it is left alone"
+        progress.note(f"{self.sidecar.name} {why}; {after}")
+        self.sidecar, self.saved = self._own, {}
 
     def _publish(self, tracks: Tracks) -> None:
         with self._found:
@@ -222,7 +236,10 @@ class PreviewClip:
         if not self.complete:
             raise UsageError("the clip is still being analysed", "save when it is done")
         tracks = look.tracks(self.tracks)
-        write_sidecar(tracks, self.sidecar, preview)
+        try:
+            write_sidecar(tracks, self.sidecar, preview)
+        except InputError as error:
+            raise InputError(error.message, "start the preview with --tracks, naming a file that can be written") from error
         self._publish(tracks)
         self.saved = preview
 

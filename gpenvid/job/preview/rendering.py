@@ -17,6 +17,7 @@ from gpenvid.job.preview.look import Look
 from gpenvid.job.report import Report
 from gpenvid.job.restore import restore
 from gpenvid.media.containers import container_for_source
+from gpenvid.media.sequence import existing_numbers, is_pattern
 from gpenvid.settings import RestoreSettings
 
 State = Literal["idle", "running", "paused", "stopping", "stopped", "failed", "done"]
@@ -178,20 +179,30 @@ class _Watch:
 def default_output(clip: PreviewClip) -> Path:
     """Where `gpenvid restore` puts the result of this clip if it is not told."""
     item = classify(clip.source)
-    container, _ = container_for_source(item.path, clip.info.container)
+    container, _ = container_for_source(item.path, clip.info.container, alpha=clip.info.layout.alpha)
     return item.path.parent / default_name(item, container.suffix)
+
+
+def is_there(output: Path) -> bool:
+    """Whether a render would replace something: a file, or a numbered picture that fits a pattern."""
+    return output.exists() or (is_pattern(output) and output.parent.is_dir() and bool(existing_numbers(output)))
 
 
 def command_line(clip: PreviewClip, look: Look, output: Path | None) -> str:
     """The command that does from a shell what the page's render does, once the sidecar is saved."""
     settings, standard = look.settings(clip.settings), RestoreSettings()
-    words = ["gpenvid", "restore", str(clip.source), "--tracks", str(clip.sidecar)]
+    words = ["gpenvid", "restore", _path(clip.source), "--tracks", _path(clip.sidecar)]
     for name in ("model", "strength", "grain", "mask", "device", "dtype", "engine", "identity", "least_likeness"):
         value = getattr(settings, name)
         if value != getattr(standard, name):
-            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else _path(value)]
     words += [] if settings.keep_colour else ["--color", "restored"]
     words += [] if settings.deflicker else ["--no-deflicker"]
     words += ["--deinterlace"] if settings.deinterlace else []
-    words += ["-o", str(output)] if output else []
+    words += ["-o", _path(output)] if output else []
     return shlex.join(words)
+
+
+def _path(value: object) -> str:
+    """A word of a command line that is not taken for an option."""
+    return f"./{value}" if str(value).startswith("-") else str(value)

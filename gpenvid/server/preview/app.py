@@ -20,6 +20,7 @@ from gpenvid.errors import GpenvidError, InputError
 from gpenvid.job.preview.desk import SupersededError
 from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.people import describe_people, places
+from gpenvid.job.preview.rendering import is_there
 from gpenvid.server.guard import error_body
 from gpenvid.server.preview.forms import FrameParameters, LoopForm, PageForm, RenderForm, saved_page
 from gpenvid.server.preview.session import PreviewSession, Wanted
@@ -137,7 +138,7 @@ def preview_app(session: PreviewSession) -> FastAPI:
 
     @app.post("/api/render")
     def render(form: RenderForm) -> Response:
-        if session.target.exists() and not form.overwrite:
+        if is_there(session.target) and not form.overwrite:
             body = error_body("exists", f"{session.target.name} exists already", "replace it, or start the preview with another -o")
             return JSONResponse(body, 409)
         session.start_render(session.checked(form.page.look()), form.page.model_dump(mode="json"), overwrite=form.overwrite)

@@ -19,7 +19,7 @@ from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.loop import check_loop, make_loop
 from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
-from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
+from gpenvid.job.preview.rendering import RenderJob, command_line, default_output, is_there
 from gpenvid.job.progress import Progress
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
@@ -99,11 +99,12 @@ class PreviewSession:
         if render.report:
             told["frames"], told["faces"] = render.report.frames, render.report.faces
             told["skipped"], told["warnings"] = render.report.skipped, [self.plain(w) for w in render.report.warnings]
+            told["single"] = Path(render.report.output).is_file()
             told["result"], told["seconds"] = Path(render.report.output).name, render.report.timing.get("wall", 0.0)
         with self._lock:
             analysis, loop = asdict(self._analysis), asdict(self._loop)
         analysis |= {"readable": len(self.clip.index), "restorable": min(self.clip.tracks.frames, len(self.clip.index))}
-        return {"session": self.id, "analysis": analysis, "loop": loop, "render": told, "exists": self.target.exists()}
+        return {"session": self.id, "analysis": analysis, "loop": loop, "render": told, "exists": is_there(self.target)}
 
     def plain(self, text: str) -> str:
         """A sentence without folders: the page needs none, and pictures of it get around."""
@@ -116,6 +117,7 @@ class PreviewSession:
             self.clip.analyse(self, lambda: self.open)
             self._set_analysis(state="ready")
         except Exception as error:
+            self._console.note(f"the analysis failed: {error}")
             self._set_analysis(state="failed", problem=message_of(error, self.clip.source))
             if not isinstance(error, GpenvidError):
                 raise

@@ -11,6 +11,9 @@ from threading import Thread
 from gpenvid.job.inputs import check_output, check_side_file, classify
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.progress import Progress
+from gpenvid.media.containers import container_for_output
+from gpenvid.media.sequence import is_pattern
+from gpenvid.media.stills import is_still
 from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
 from gpenvid.server.preview.app import preview_app
 from gpenvid.server.preview.session import PreviewSession
@@ -42,9 +45,11 @@ def run_preview(
     """
     item = classify(source)
     if settings.tracks is not None:
-        check_side_file(settings.tracks, [item])
+        check_side_file(settings.tracks, [item], others=[output] if output else [])
     if output is not None:
         check_output(item, output, overwrite=True)
+        if not (is_pattern(output) and is_still(output)):
+            container_for_output(output)
     opened = listen(_HOST, port)
     try:
         session = PreviewSession(PreviewClip(source, settings), output, progress)

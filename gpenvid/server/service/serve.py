@@ -39,7 +39,9 @@ def run_service(
 
         service = Service(settings)
         try:
-            app = service_app(service, GuardSettings(host=host, names=names, token=token, open_paths=("/healthz",)))
+            app = service_app(
+                service, GuardSettings(host=host, names=names, more_names="; --allow-host adds one", token=token, open_paths=("/healthz",))
+            )
             serve(app, opened, ready=lambda: say(address_of(opened)), stopping=service.stop_streams)
         finally:
             service.close()

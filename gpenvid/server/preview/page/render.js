@@ -126,6 +126,7 @@ function lay() {
   byId("stop").disabled = render.state === "stopping";
   const done = render.state === "done";
   show(byId("render-result"), done && !replacing);
+  show(byId("download"), done && render.single); // numbered pictures lie in a folder already
   if (done) {
     const rate = render.seconds ? ` (${(render.frames / render.seconds).toFixed(1)} fps)` : "";
     byId("render-done").textContent = `${render.result}: ${render.frames} frames, ${render.faces} faces restored in ${durationText(render.seconds)}${rate}.`;
