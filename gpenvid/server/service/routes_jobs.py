@@ -143,6 +143,7 @@ def jobs_router(service: Service) -> APIRouter:
         response.headers["Location"] = f"/v1/jobs/{job_id}"
         return job_answer(job, None)
 
+    @router.head("", include_in_schema=False)
     @router.get("", summary="List jobs, newest first", responses=documented(422))
     def list_jobs(
         state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
@@ -153,6 +154,7 @@ def jobs_router(service: Service) -> APIRouter:
         # Reports are left out: two hundred of them are megabytes.
         return JobList(jobs=[job_answer(replace(j, report=None), runner.live(j.id)) for j in jobs], queued=store.counts().get("queued", 0))
 
+    @router.head("/{job_id}", include_in_schema=False)
     @router.get("/{job_id}", summary="Look at a job", responses=documented(404, 422))
     def look(job_id: JobId) -> JobAnswer:
         return answer(job_id)

@@ -63,6 +63,7 @@ def pictures_router(service: Service) -> APIRouter:
         request.scope["headers"] = [h for h in request.scope["headers"] if h[0] != b"range"]  # parts of an answer to POST make no sense
         return file_answer(request, file, name, {"X-Faces-Restored": str(done.faces), "X-Faces-Skipped": str(done.skipped)})
 
+    @router.head("/models", include_in_schema=False)
     @router.get("/models", summary="List the restorers to choose from", responses=documented())
     def models() -> ModelList:
         names = list(service.settings.model_names())

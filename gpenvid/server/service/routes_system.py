@@ -20,6 +20,7 @@ def system_router(service: Service, counting: Counting) -> APIRouter:
     router = APIRouter(tags=["system"])
     unwell: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "The worker does not work"}}
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="Whether the service does its work", responses={**unwell, 403: documented()[403]})
     def health(response: Response) -> Health:
         """Needs no token."""
@@ -32,6 +33,7 @@ def system_router(service: Service, counting: Counting) -> APIRouter:
         200: {"description": "Prometheus text", "content": {"text/plain": {"example": 'gpenvid_jobs{state="queued"} 0\n'}}}
     }
 
+    @router.head("/metrics", include_in_schema=False)
     @router.get(
         "/metrics",
         summary="Figures for Prometheus",

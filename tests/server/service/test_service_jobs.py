@@ -177,6 +177,14 @@ def test_a_paused_job_gives_way_and_continues_where_it_was(served: Served, done:
     assert hashlib.sha256(results[0]).digest() == hashlib.sha256(results[1]).digest()
 
 
+def test_what_can_be_read_answers_to_head_without_a_body(served: Served, done: dict[str, str]) -> None:
+    for path in ("/healthz", "/metrics", "/v1/models", "/v1/jobs", f"/v1/jobs/{done['id']}", "/v1/openapi.json"):
+        answer = served.client.head(path)
+        assert answer.status_code == 200, path
+        assert answer.content == b""
+        assert int(answer.headers["content-length"]) > 0
+
+
 def test_a_full_queue_says_when_to_come_back(served: Served) -> None:
     running = served.submit(SAMPLES / "interview.mp4", model="gpen-lite-256")["id"]
     served.until(running, lambda j: j["state"] == "running")
