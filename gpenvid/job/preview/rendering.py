@@ -11,12 +11,13 @@ from threading import Condition, Thread
 from typing import Literal
 
 from gpenvid.errors import GpenvidError, StoppedError, UsageError
-from gpenvid.job.inputs import classify, default_name
+from gpenvid.job.frames import wants_pictures
+from gpenvid.job.inputs import Input, check_output, classify, default_name
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.look import Look
 from gpenvid.job.report import Report
 from gpenvid.job.restore import restore
-from gpenvid.media.containers import container_for_source
+from gpenvid.media.containers import container_for_output, container_for_source
 from gpenvid.media.sequence import existing_numbers, is_pattern
 from gpenvid.settings import RestoreSettings
 
@@ -181,6 +182,17 @@ def default_output(clip: PreviewClip) -> Path:
     item = classify(clip.source)
     container, _ = container_for_source(item.path, clip.info.container, alpha=clip.info.layout.alpha)
     return item.path.parent / default_name(item, container.suffix)
+
+
+def check_target(item: Input, output: Path) -> None:
+    """Make sure that a render can be written there, before anything is shown.
+
+    Raises:
+        UsageError, InputError: it cannot; see `check_output` and `container_for_output`.
+    """
+    check_output(item, output, overwrite=True)
+    if not wants_pictures(item, output):
+        container_for_output(output)
 
 
 def is_there(output: Path) -> bool:

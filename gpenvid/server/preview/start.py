@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
-from gpenvid.job.inputs import check_output, check_side_file, classify
+from gpenvid.job.inputs import check_side_file, classify
 from gpenvid.job.preview.clip import PreviewClip
+from gpenvid.job.preview.rendering import check_target
 from gpenvid.job.progress import Progress
-from gpenvid.media.containers import container_for_output
-from gpenvid.media.sequence import is_pattern
-from gpenvid.media.stills import is_still
 from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
 from gpenvid.server.preview.app import preview_app
 from gpenvid.server.preview.session import PreviewSession
@@ -47,9 +45,7 @@ def run_preview(
     if settings.tracks is not None:
         check_side_file(settings.tracks, [item], others=[output] if output else [])
     if output is not None:
-        check_output(item, output, overwrite=True)
-        if not (is_pattern(output) and is_still(output)):
-            container_for_output(output)
+        check_target(item, output)
     opened = listen(_HOST, port)
     try:
         session = PreviewSession(PreviewClip(source, settings), output, progress)
