@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.cli import main
 from gpenvid.errors import GpenvidError, InputError, WeightsError
+from gpenvid.media.reader import VideoReader
 from gpenvid.restore.cards import all_cards
 from gpenvid.restore.weights import read_state_dict
 
@@ -334,3 +336,21 @@ def test_pictures_are_no_matter_for_verify(folder: Path, run: Callable[..., _Don
     done = run("verify", "noise.png", "clip.mp4")
     assert done.returncode == 2
     assert "picture" in done.stderr
+
+
+@pytest.mark.parametrize("told", ["nan:00:00", "inf:00:00", "-1:00:00", "1:2", "x:y:z"])
+def test_a_length_that_is_none_is_not_believed(told: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.mkv"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for i in range(5):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts = i
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    data = path.read_bytes()
+    tag = re.search(rb"\d\d:\d\d:\d\d\.\d{9}", data)
+    assert tag is not None
+    path.write_bytes(data.replace(tag[0], told.encode().ljust(len(tag[0]), b"\0")))
+    assert 0 <= VideoReader(path).info.duration < 1

@@ -37,17 +37,29 @@ def test_the_crop_equals_opencvs_when_it_is_not_shrunk(astronaut: np.ndarray) ->
 
 
 def test_a_large_face_is_averaged_before_it_is_shrunk() -> None:
-    y, x = np.mgrid[0:1024, 0:1024]
+    y, x = np.mgrid[0:948, 0:948]
     checker = np.repeat((((x + y) % 2) * np.float32(1.0))[:, :, None], 3, axis=2)
-    crop = cut_crop(checker, resize_affine(0.25, 0.25), 256)
-    assert crop.std() < 0.02  # sampling would leave 0.5 or moire
+    # Not a quarter: there every sample would lie half-way between pixels, where even plain sampling averages.
+    matrix = resize_affine(0.27, 0.27)
+    assert cv2.warpAffine(checker, matrix, (256, 256), flags=cv2.INTER_CUBIC).std() > 0.2
+    assert cut_crop(checker, matrix, 256).std() < 0.02
 
 
 def test_a_small_face_gets_no_aliased_detail_back() -> None:
     y, x = np.mgrid[0:256, 0:256]
     fine = np.repeat((((x // 2 + y // 2) % 2) * np.float32(0.5) - np.float32(0.25))[:, :, None], 3, axis=2)
-    back = return_change(fine * face_ellipse(256, GPEN.eye_distance)[:, :, None], resize_affine(8, 8), 32, 32)
-    assert np.abs(back).max() < 0.03
+    change, matrix = fine * face_ellipse(256, GPEN.eye_distance)[:, :, None], resize_affine(7, 7)
+    sampled = cv2.warpAffine(change, matrix, (36, 36), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    assert np.abs(sampled).max() > 0.2
+    assert np.abs(return_change(change, matrix, 36, 36)).max() < 0.03
+
+
+def test_a_small_face_keeps_what_it_can_show() -> None:
+    # Stripes of six of its own pixels pass the filter that keeps finer ones out.
+    x = np.arange(256)[None, :, None] * np.ones((256, 1, 3))
+    coarse = (0.25 * np.sin(2 * np.pi * x / 42)).astype(np.float32)
+    back = return_change(coarse * face_ellipse(256, GPEN.eye_distance)[:, :, None], resize_affine(7, 7), 36, 36)
+    assert np.abs(back).max() > 0.15
 
 
 def test_a_change_comes_back_to_where_it_was_cut(crop: np.ndarray, astronaut: np.ndarray) -> None:

@@ -142,6 +142,9 @@ def test_sequence_files_come_in_numeric_order(tmp_path: Path) -> None:
     assert [p.name for p in sequence_files(tmp_path / "f%d.png")] == ["f9.png", "f10.png", "f100.png"]
     with pytest.raises(InputError, match="no file matches"):
         sequence_files(tmp_path / "g%04d.png")
+    (tmp_path / "f010.png").touch()
+    with pytest.raises(InputError, match=r"f10\.png: has the number of f010\.png"):
+        sequence_files(tmp_path / "f%d.png")
 
 
 def test_a_picture_gives_no_video(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from gpenvid import RestoreSettings
 from gpenvid.errors import InputError
@@ -251,6 +252,43 @@ def test_a_sidecar_of_another_clip_is_refused_if_named_and_left_alone_if_not(tin
     # Whoever analyses the clip anew means the new tracks.
     write_sidecar(clip.tracks, sidecar)
     assert opened(source, settings).sidecar == sidecar
+
+
+def test_frames_seen_with_another_clip_s_tracks_are_not_shown_again(tiny_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
+    found = analyse(source, settings)
+    moved = [replace(t, parameters=t.parameters + np.array([0.1, 0, 9, 9])) for t in found.tracks]
+    write_sidecar(replace(found, tracks=moved, frames=found.frames + 9, shots=[Shot(0, found.frames + 9)]), tmp_path / "clip.tracks.json")
+    clip, look = PreviewClip(source, settings), Look.of(settings)
+    seen: list[Frame] = []
+
+    class Watch(Silent):
+        def advance(self, frames: int, faces: int = 0) -> None:  # noqa: ARG002
+            if len(clip.index) == 60 and not seen:
+                seen.append(clip.restored(20, look))
+
+    clip.analyse(Watch())
+    assert seen
+    assert clip.generation == 1
+    fresh = PreviewClip(source, replace(settings, tracks=tmp_path / "new.json"))
+    fresh.analyse(Silent())
+    now, expected = clip.restored(20, look), fresh.restored(20, look)
+    assert all(np.array_equal(a, b) for a, b in zip(now.planes, expected.planes, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(now.planes, seen[0].planes, strict=True))
+
+
+def test_two_weight_files_of_one_name_are_two_models(tiny_model: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "tiny.safetensors" for folder in ("a", "b")]
+    state = load_file(tiny_model)
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        save_file({k: v * (1 - 0.1 * number) for k, v in state.items()}, path)
+    settings = RestoreSettings(model=str(paths[0]), detector="builtin", device="cpu")
+    clip = opened(SAMPLES / "interview.mp4", settings)
+    first, second = (clip.restored(20, replace(Look.of(settings), model=str(path))) for path in paths)
+    assert not np.array_equal(first.planes[0], second.planes[0])
 
 
 def test_a_preview_s_own_sidecar_of_an_earlier_clip_is_replaced(tiny_model: Path, tmp_path: Path) -> None:

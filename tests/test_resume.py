@@ -285,6 +285,16 @@ def test_a_second_process_on_one_output_refuses(source: Path, settings: RestoreS
     gpenvid.restore(source, out, replace(settings, end=0.3))
 
 
+def test_a_journal_that_cannot_be_opened_leaves_no_lock(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    journal = work_folder(out) / "journal.jsonl"
+    journal.mkdir(parents=True)
+    with pytest.raises(InputError):
+        gpenvid.restore(source, out, replace(settings, end=0.3))
+    journal.rmdir()
+    gpenvid.restore(source, out, replace(settings, end=0.3))
+
+
 def test_a_folder_of_the_users_own_is_left_alone(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     work_folder(out).mkdir()

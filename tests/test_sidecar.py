@@ -132,6 +132,8 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_set("tracks.0.strength", 2), "tracks[0].strength"),
         (_set("tracks.1.landmarks", [[1, 2]]), "tracks[1].landmarks"),
         (_set("tracks.1.parameters.3.2", None), "tracks[1].parameters"),
+        (_set("tracks.0.parameters.0.2", "12.5"), "tracks[0].parameters"),
+        (_set("tracks.0.parameters.0.2", 10**400), "tracks[0].parameters"),
         (_set("tracks.0.weights.4", -1), "tracks[0].weights"),
         (_set("tracks.0.source.0", "guessed"), "tracks[0].source"),
         (_set("tracks.0.start", 80), "tracks[0].start"),

@@ -59,6 +59,20 @@ def test_jitter_of_a_trembling_detector_is_told_from_ours(found: Tracks, tiny_mo
     assert person.last - person.first == 11
 
 
+def test_who_is_placed_outside_the_picture_is_not_measured(found: Tracks, tiny_model: Path) -> None:
+    track = found.tracks[0]
+    outside = replace(track, parameters=track.parameters + np.array([0, 0, 1e5, 0]))
+    frames = list(VideoReader(SAMPLES / "interview.mp4").frames())[: found.frames]
+    assert list(_meter(replace(found, tracks=[outside]), tiny_model).measure(frames)) == []
+
+
+def test_a_result_that_is_the_source_is_measured_as_the_source_is(found: Tracks, tiny_model: Path) -> None:
+    meter = _meter(replace(found, tracks=found.tracks[:1]), tiny_model)
+    meter._settings = BlendSettings(strength=0)
+    (person,) = meter.measure(list(VideoReader(SAMPLES / "interview.mp4").frames())[: found.frames])
+    assert person.source == person.plain == person.ours
+
+
 def test_a_still_clip_has_no_warping_error_and_measuring_changes_no_frame(found: Tracks, tiny_model: Path) -> None:
     track = found.tracks[0]
     count = len(track.landmarks)

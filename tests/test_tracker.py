@@ -22,7 +22,9 @@ from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracker import Tracker
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import Face, apply_affine
+from gpenvid.job.analyse import tracker_settings
 from gpenvid.media.reader import VideoReader
+from gpenvid.settings import RestoreSettings
 
 LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
 BOX = np.array([177.5, 56.4, 270.1, 176.4])
@@ -512,3 +514,9 @@ def test_sharpness_is_the_same_for_every_size_and_contrast_of_a_face(astronaut: 
 
 def test_sharpness_of_a_face_outside_the_picture_is_zero() -> None:
     assert sharpness(np.zeros((40, 40), np.uint8), LANDMARKS + 500) == 0
+
+
+def test_the_strictest_guard_against_blur_is_a_number_and_not_off() -> None:
+    guards = tracker_settings(RestoreSettings(least_sharpness=1.0)).guards
+    assert guards.blur[0] == 1.0
+    assert guards.blur[1] > guards.blur[0]

@@ -18,7 +18,18 @@ from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
 from gpenvid.restore import download as download_module
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, find_card
 from gpenvid.restore.choices import choose_device, choose_dtype
-from gpenvid.restore.weights import cache_folder, check_file, file_sha256, import_file, locate, obtain, pins, read_state_dict, verify_all
+from gpenvid.restore.weights import (
+    Pins,
+    cache_folder,
+    check_file,
+    file_sha256,
+    import_file,
+    locate,
+    obtain,
+    pins,
+    read_state_dict,
+    verify_all,
+)
 
 PAYLOAD = bytes(range(256)) * 5000
 
@@ -139,6 +150,21 @@ def test_a_broken_download_is_continued(server: str, tmp_path: Path) -> None:
     download_module.download(f"{server}/file", target)
     assert target.read_bytes() == PAYLOAD
     assert not (tmp_path / "w.pth.part").exists()
+
+
+def test_a_download_that_lacks_only_its_name_is_not_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "w.pth.part").write_bytes(PAYLOAD)
+    download_module.download("https://nowhere.invalid/w.pth", tmp_path / "w.pth", len(PAYLOAD))
+    assert (tmp_path / "w.pth").read_bytes() == PAYLOAD
+
+
+def test_a_record_of_pins_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pins.json").mkdir()
+    with pytest.raises(WeightsError, match=r"pins\.json"):
+        Pins(tmp_path / "pins.json").add("a.pth", "0")
+    (tmp_path / "other.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(WeightsError, match="damaged"):
+        Pins(tmp_path / "other.json").read()
 
 
 def test_a_missing_file_on_the_server_is_said(server: str, tmp_path: Path) -> None:

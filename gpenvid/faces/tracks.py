@@ -40,7 +40,7 @@ class Track:
         parameters: (N, 4) smoothed place of the aligned crop: log scale, angle, centre x, centre y.
         weights: (N,) share of the change in each frame, 0 to 1: eased at the track's ends and by the guards.
         strength: the user's share for this person, 0 to 1.
-        flags: reasons for weights below 1.
+        flags: why a guard keeps the weight below a half, where one does.
     """
 
     id: int

@@ -38,7 +38,7 @@ def tracker_settings(settings: RestoreSettings) -> TrackerSettings:
         usual,
         eye_distance=(eyes, max(eyes * 5 / 3, 1.0)),
         turn=(turned, turned * 2 / 3) if turned else (1e-3, 0.0),
-        blur=(sharp, min(1.0, sharp + 0.2)) if sharp else (-1.0, 0.0),
+        blur=(sharp, sharp + 0.2) if sharp else (-1.0, 0.0),
         focus=usual.focus if sharp else (-1.0, 0.0),
     )
     return TrackerSettings(guards=guards)

@@ -57,17 +57,24 @@ class FileLock:
                 if error.errno not in _HELD:
                     os.close(self._descriptor)
                     raise
-                holder = path.read_text(errors="replace").strip()
                 os.close(self._descriptor)
+                try:
+                    holder = path.read_text(errors="replace").strip()
+                except FileNotFoundError:
+                    continue  # so had this one
                 whose = f" (process {holder})" if holder else ""
                 raise UsageError(f"{guarded}: another gpenvid{whose} is writing it", remedy) from error
             # Between opening and locking the file may have been removed; a lock on it would guard nothing.
             if path.exists() and os.path.samestat(os.fstat(self._descriptor), path.stat()):
                 break
             os.close(self._descriptor)
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, str(os.getpid()).encode())
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, str(os.getpid()).encode())
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def release(self, *, remove: bool = False) -> None:
         """Let go of the lock.

@@ -94,7 +94,7 @@ def restore_many(
     errors: list[GpenvidError] = []
     waiting = iter(targets)
     for source, item in zip(paths, items, strict=True):
-        start = time.perf_counter()
+        start, shrunk = time.perf_counter(), restorer.report.shrunk
         try:
             if isinstance(item, GpenvidError):
                 raise item
@@ -111,8 +111,8 @@ def restore_many(
         report.analysis.detector = detector.name if detector else ""
         report.identity_guard = settings.identity.name if settings.identity else "off"
         report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device), restorer.engine)
-        if restorer.report.shrunk:
-            report.warnings.append(f"batches were halved {restorer.report.shrunk} times for lack of device memory")
+        if restorer.report.shrunk > shrunk:
+            report.warnings.append(f"batches were halved {restorer.report.shrunk - shrunk} times for lack of device memory")
         report.timing["wall"] = time.perf_counter() - start
         report.measure_memory(restorer.device)
         reports.append(report)

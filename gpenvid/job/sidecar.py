@@ -45,6 +45,7 @@ def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = N
         part.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another file") from error
 
 
@@ -116,8 +117,10 @@ class _Reader:
     def array(self, parent: dict[str, Any], key: str, where: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
         wanted = f"an array of {' x '.join(map(str, shape))} numbers"
         try:
-            values = np.array(parent.get(key), np.float64)
-        except (TypeError, ValueError) as error:
+            given = np.array(parent.get(key))
+            # Of texts such as "12.5" NumPy makes numbers too.
+            values = np.array(given, np.float64) if given.dtype.kind in "if" else np.array([])
+        except (TypeError, ValueError, OverflowError) as error:
             raise self.fail(f"{where}{key}", wanted) from error
         if values.shape != shape or not np.isfinite(values).all():
             raise self.fail(f"{where}{key}", wanted)

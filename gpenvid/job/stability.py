@@ -34,6 +34,7 @@ _MOST_PEOPLE = 8  # the longest tracks: each costs two more restorations of its 
 _STRETCH = 48  # frames per person
 _FLOW_FAILS = 25  # grey levels: where the source's own flow misses by more, nothing can be said about anyone
 _INSIDE = 0.9  # of the mask
+_LEAST_WINDOW = 16  # pixels: the flow needs some
 _SIDE = 256  # of the crops that sharpness and likeness are taken from
 
 Pictures = list[NDArray[np.uint8]]
@@ -78,7 +79,9 @@ class StabilityMeter:
                 held[index] = frame
             while waiting and waiting[0][2] == index + 1:
                 track, first, end = waiting.pop(0)
-                yield self._person(track, [held[i] for i in range(first, end)], first)
+                window = _window(track.parameters[first - track.start : end - track.start], frame.geometry.display_size)
+                if not window.empty:  # a sidecar may place faces outside the picture
+                    yield self._person(track, [held[i] for i in range(first, end)], first, window)
                 needed = min((p[1] for p in waiting), default=index + 1)
                 held = {i: f for i, f in held.items() if i >= needed}
 
@@ -88,15 +91,14 @@ class StabilityMeter:
         first = track.start + (len(track.landmarks) - length) // 2
         return track, first, first + length
 
-    def _person(self, track: Track, frames: list[Frame], first: int) -> PersonStability:
+    def _person(self, track: Track, frames: list[Frame], first: int, window: _Window) -> PersonStability:
         part = slice(first - track.start, first - track.start + len(frames))
         raw = np.stack([similarity_parameters(p) for p in track.landmarks[part]])
         places, detected = self._detected(track, frames, first, raw)
         parameters = track.parameters.copy()
         parameters[part] = places
-        window = _window(track.parameters[part], frames[0].geometry.display_size)
         ways = [
-            [_shown(f, window) for f in frames],
+            [_shown(f.own(), window) for f in frames],  # as results are shown: FFmpeg's own converter differs by a grey level
             self._rendered(replace(track, parameters=parameters), frames, first, window, replace(self._settings, deflicker=False), None),
             self._rendered(track, frames, first, window, self._settings, self._embedder),
         ]
@@ -161,6 +163,10 @@ class _Window:
     bottom: int
 
     @property
+    def empty(self) -> bool:
+        return self.right - self.left < _LEAST_WINDOW or self.bottom - self.top < _LEAST_WINDOW
+
+    @property
     def to_display(self) -> NDArray[np.float64]:
         return np.array([[1.0, 0.0, self.left], [0.0, 1.0, self.top]])
 
@@ -169,7 +175,7 @@ def _window(places: NDArray[np.float64], display: tuple[float, float]) -> _Windo
     bounds = np.array([crop_bounds(crop_affine(p, _SIDE), _SIDE) for p in places])
     left, top = np.maximum(np.floor(bounds[:, :2].min(axis=0)), 0).astype(int)
     right, bottom = np.minimum(np.ceil(bounds[:, 2:].max(axis=0)) + 1, np.round(display)).astype(int)
-    return _Window(int(left), int(top), max(int(right), int(left) + 1), max(int(bottom), int(top) + 1))
+    return _Window(int(left), int(top), int(right), int(bottom))
 
 
 def _shown(frame: Frame, window: _Window) -> NDArray[np.uint8]:

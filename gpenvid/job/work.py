@@ -130,7 +130,11 @@ def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Call
     path = work_folder(output)
     try:
         lock = FileLock(path / "lock", output)
-        journal = Journal(path / "journal.jsonl")
+        try:
+            journal = Journal(path / "journal.jsonl")
+        except BaseException:
+            lock.release()
+            raise
     except OSError as error:
         raise InputError(f"{output.parent}: cannot be written to ({error.strerror})", "choose another -o") from error
     stay = False
@@ -167,12 +171,15 @@ def clean_up_after_success(output: Path) -> None:
         return
     try:
         lock = FileLock(path / "lock", output)
-        with Journal(journal) as record:
-            facts = output.stat()
-            done = record.last("result") == [facts.st_size, facts.st_mtime_ns]
-        if done:
-            _clear(path)
-        lock.release(remove=done)
+        done = False
+        try:
+            with Journal(journal) as record:
+                facts = output.stat()
+                done = record.last("result") == [facts.st_size, facts.st_mtime_ns]
+            if done:
+                _clear(path)
+        finally:
+            lock.release(remove=done)
     except OSError as error:
         raise InputError(f"{path}: cannot be read or removed ({error.strerror})", "remove it, or choose another -o") from error
     if done:

@@ -295,7 +295,7 @@ def _other_packets(
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, OSError):
             return  # a truncated source: what could be read has been copied, and the reader has said so
         if packet is None:
             return

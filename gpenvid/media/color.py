@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2
-_RGB_MATRIX = 0
 
 # Luma weights of red and blue by matrix number.
 _LUMA = {

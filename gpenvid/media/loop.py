@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -93,15 +94,17 @@ def read_sound(source: Path, begin: Fraction, end: Fraction) -> NDArray[np.float
         resampler = av.AudioResampler("fltp", "stereo", _RATE)
         try:
             container.seek(max(0, round((begin - _LEAD) / stream.time_base)), backward=True, stream=stream)
-            for frame in container.decode(stream):
-                if frame.pts is None:
-                    continue
-                moment = frame.pts * stream.time_base
-                if moment >= end:
-                    break
+            moment = begin
+            for frame in chain(container.decode(stream), (None,)):  # the last asks for what the resampler holds back
+                if frame is not None:
+                    if frame.pts is None:
+                        continue
+                    moment = frame.pts * stream.time_base
                 for piece in resampler.resample(frame):
                     at = (piece.pts * piece.time_base if piece.pts is not None and piece.time_base else moment) - begin
                     _lay(part, np.asarray(piece.to_ndarray(), np.float32), round(at * _RATE))
+                if moment >= end:
+                    break
         except (av.error.FFmpegError, OSError):
             return part  # damaged sound is no reason not to look
         return part

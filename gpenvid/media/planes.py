@@ -136,13 +136,13 @@ def add_to_region(planes: Planes, region: Region, change: RGB, layout: PixelLayo
     source = read_region(planes, region, layout, color, height)
     # Through the transfer function (identity in SDR): the change of the signal, not of the SDR view of it.
     before = from_sdr(source, color.transfer)
-    delta = np.where(change != 0, from_sdr(np.clip(source + change, 0, 1), color.transfer) - before, np.float32(0))
+    delta: RGB = from_sdr(np.clip(source + change, 0, 1), color.transfer) - before
     full = color.is_full_range or layout.model == "rgb"
     if layout.model == "rgb":
         changes = [delta[:, :, 1], delta[:, :, 2], delta[:, :, 0]]
     else:
         yuv = cv2.transform(delta, rgb_to_yuv(color.resolved_matrix(height)))
-        changes = [yuv[:, :, 0]]
+        changes = [np.asarray(yuv[:, :, 0], np.float32)]
         if layout.model == "yuv":
             changes += [_downsample(np.ascontiguousarray(yuv[:, :, i]), layout) for i in (1, 2)]
     top = 2**layout.bits - 1

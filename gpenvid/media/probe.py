@@ -156,6 +156,9 @@ def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     return context
 
 
+_LONGEST = 1e9  # seconds: thirty years
+
+
 def _tagged_duration(stream: VideoStream) -> float:
     """Seconds by the tag that Matroska's muxers write for every stream, as 00:01:02.5; 0 where there is none."""
     told = next((value for key, value in stream.metadata.items() if key.upper().split("-")[0] == "DURATION"), "")
@@ -163,7 +166,8 @@ def _tagged_duration(stream: VideoStream) -> float:
         hours, minutes, seconds = map(float, told.split(":"))
     except ValueError:
         return 0.0
-    return 3600 * hours + 60 * minutes + seconds
+    length = 3600 * hours + 60 * minutes + seconds
+    return length if 0 <= length < _LONGEST else 0.0
 
 
 def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:

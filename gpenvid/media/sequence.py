@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from gpenvid.errors import InputError
@@ -20,9 +21,12 @@ def sequence_files(pattern: Path) -> list[Path]:
     """The files that match a printf pattern, in numeric order. Gaps are allowed (every second frame of a scan).
 
     Raises:
-        InputError: if nothing matches.
+        InputError: if nothing matches, or two files have the same number.
     """
     found = _matching(pattern)
+    for (number, path), (following, other) in pairwise(found):
+        if number == following:
+            raise InputError(f"{other}: has the number of {path.name}", "move one of them elsewhere; both would become one frame")
     if not found:
         raise InputError(f"{pattern}: no file matches", "check the folder and the number of digits")
     return [path for _, path in found]

@@ -33,6 +33,9 @@ def download(url: str, target: Path, size: int = 0, progress: Callable[[int, int
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         done = part.stat().st_size if part.exists() else 0
+        if size and done == size:  # the last try was ended between the last byte and the name
+            part.replace(target)
+            return
         request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
             if not answer.url.startswith(_SCHEME):

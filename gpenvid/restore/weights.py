@@ -65,15 +65,22 @@ class Pins:
             return {}
         try:
             return {str(k): str(v) for k, v in json.loads(self.path.read_text(encoding="utf-8")).items()}
-        except (json.JSONDecodeError, AttributeError) as error:
+        except (ValueError, AttributeError, OSError) as error:
             raise WeightsError(f"{self.path}: the record of pinned hashes is damaged", "delete it to trust the files again") from error
 
     def add(self, file: str, sha256: str) -> None:
-        """Record a hash."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Record a hash.
+
+        Raises:
+            WeightsError: if the record is damaged or cannot be written.
+        """
         part = self.path.with_suffix(".part")
-        part.write_text(json.dumps({**self.read(), file: sha256}, indent=1), encoding="utf-8")
-        part.replace(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps({**self.read(), file: sha256}, indent=1), encoding="utf-8")
+            part.replace(self.path)
+        except OSError as error:
+            raise WeightsError(f"{self.path}: cannot be written ({error.strerror})", "make its folder writable") from error
 
 
 def pins() -> Pins:
@@ -189,7 +196,7 @@ def import_file(file: Path, name: str | None = None) -> Path:
 
     Raises:
         UsageError: if no known model has that file name and `name` is not given.
-        WeightsError: no such file, or its hash is wrong.
+        WeightsError: no such file, its hash is wrong, or it cannot be copied.
     """
     if not file.is_file():
         raise WeightsError(f"{file}: no such weight file", "check the path")
@@ -197,14 +204,17 @@ def import_file(file: Path, name: str | None = None) -> Path:
     if card is None:
         raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
     target = cache_folder() / card.file
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    shutil.copyfile(file, part)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, part)
         read_state_dict(part, suffix=target.suffix)
         if check_file(card, part) == "unknown":
             pins().add(card.file, file_sha256(part))
         part.replace(target)
+    except OSError as error:
+        raise WeightsError(f"{target}: cannot be written ({error.strerror})", "make room, or make its folder writable") from error
     finally:
-        part.unlink(missing_ok=True)
+        if part.is_file():
+            part.unlink()
     return target

@@ -57,10 +57,12 @@ class RememberingRestorer(Restorer):
     Args:
         restorer: what runs the network. One crop at a time, so that a result does not depend on what it was asked together with.
         cache: shared by the restorers of a preview.
+        model: its name or path, by which it was asked for; weight files in two folders may have one name.
     """
 
-    def __init__(self, restorer: Restorer, cache: ByteCache[Crop]) -> None:
+    def __init__(self, restorer: Restorer, cache: ByteCache[Crop], model: str) -> None:
         self._restorer = restorer
+        self._model = model
         self._cache = cache
         self.card: ModelCard = restorer.card
         self.size = restorer.size
@@ -75,7 +77,7 @@ class RememberingRestorer(Restorer):
         results: list[Crop] = []
         for crop in crops:
             content = hashlib.blake2b(np.ascontiguousarray(crop).data, digest_size=16).digest()
-            key = (self.card.name, content)
+            key = (self._model, content)
             restored = self._cache.get(key)
             if restored is None:
                 restored = self._restorer.restore([crop], check)[0]

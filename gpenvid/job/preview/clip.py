@@ -65,6 +65,7 @@ class PreviewClip:
         self._seeker = FrameSeeker(VideoReader(source, deinterlace=settings.deinterlace), self.index)
         self._tracks = Tracks(0, *self.info.display_size, "", 0)
         self._found = Lock()
+        self.generation = 0  # of the tracks: one more where others take the place of those that were shown
         self._computing = RLock()
         self._decoded: ByteCache[Frame] = ByteCache(_DECODED, frame_bytes)
         self._rendered: ByteCache[Frame] = ByteCache(_RENDERED, frame_bytes)
@@ -100,6 +101,8 @@ class PreviewClip:
             if going():
                 tracks = self._from_sidecar(progress, len(self.index))
         if tracks is None and going():
+            if self.tracks.frames:
+                self.generation += 1
             self._publish(Tracks(0, *self.info.display_size, "", 0))
             detector = open_detector(self.settings.detector, self.settings.device, progress)
             progress.stage("analyse", self.info.frame_count)
@@ -161,7 +164,7 @@ class PreviewClip:
         with self._computing:
             if model not in self._restorers:
                 restorer, template = open_restorer(replace(self.settings, model=model), Silent())
-                self._restorers[model] = RememberingRestorer(restorer, self._crops), template
+                self._restorers[model] = RememberingRestorer(restorer, self._crops, model), template
             return self._restorers[model]
 
     def frame(self, index: int) -> Frame:
@@ -195,7 +198,7 @@ class PreviewClip:
             IndexError: if its shot has not been analysed yet, or there is no such frame.
             GpenvidError: see `frame` and `restorer`.
         """
-        look = self.look_at(index, look)
+        generation, look = self.generation, self.look_at(index, look)
         tracks = look.tracks(self.tracks)
         shot = next((s for s in tracks.shots if s.start <= index < s.end), None)
         if shot is None or index >= len(self.index):
@@ -203,7 +206,8 @@ class PreviewClip:
         if not tracks.at(index):
             return self.frame(index)
         with self._computing:
-            held = self._rendered.get((index, look))
+            key = (generation, index, look)
+            held = self._rendered.get(key)
             if held is not None:
                 return held
             restorer, template = self.restorer(look.model)
@@ -214,7 +218,7 @@ class PreviewClip:
             around = [self.frame(i) for i in range(last - 1, first - 1, -1)][::-1]
             around[index - first] = around[index - first].own()
             done = next(iter(renderer.render(around, first, index, index + 1)))
-            self._rendered.put((index, look), done)
+            self._rendered.put(key, done)
             return done
 
     def time(self, index: int) -> float:

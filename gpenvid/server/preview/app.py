@@ -104,7 +104,7 @@ def preview_app(session: PreviewSession) -> FastAPI:
         ready = len(clip.index) if look is None else min(clip.tracks.frames, len(clip.index))
         if not 0 <= index < ready:
             raise IndexError(index)
-        wanted = Wanted(index, look, query.width if query.width < clip.info.display_size[0] else 0, query.form)
+        wanted = Wanted(index, look, query.width if query.width < clip.info.display_size[0] else 0, query.form, clip.generation)
         made = await _made(session.picture(wanted, query.view, ahead=query.ahead))
         return Response(made, media_type=f"image/{query.form}", headers=_KEEP)
 

@@ -28,12 +28,13 @@ _BUSY = ("running", "paused", "stopping")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A picture: which frame, how restored (None: not at all), how large and in which form."""
+    """A picture: which frame, how restored (None: not at all), how large, in which form, and by which generation of tracks."""
 
     index: int
     look: Look | None
     width: int
     form: PictureFormat
+    generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class PreviewSession:
     """
 
     def __init__(self, clip: PreviewClip, output: Path | None, console: Progress) -> None:
-        self.id = secrets.token_hex(8)
+        self._id = secrets.token_hex(8)
         self.clip = clip
         self.desk = Desk()
         self.render = RenderJob(self._render_changed)
@@ -76,6 +77,11 @@ class PreviewSession:
         self._views: dict[str, Wanted] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="gpenvid-preview-")
         self._threads: list[Thread] = []
+
+    @property
+    def id(self) -> str:
+        """Changes where everything that a page knows is out of date: it loads itself anew then."""
+        return f"{self._id}-{self.clip.generation}"
 
     def start(self) -> None:
         """Begin the analysis."""
@@ -172,7 +178,7 @@ class PreviewSession:
         track = next((t for t in self.clip.tracks.tracks if t.id == number), None)
         if track is None:
             raise IndexError(number)
-        return self.desk.ask(("face", number), lambda: encode_picture(self.clip.face(track), "jpeg"), view="", rank=1)
+        return self.desk.ask(("face", number, self.clip.generation), lambda: encode_picture(self.clip.face(track), "jpeg"), view="", rank=1)
 
     def _make(self, wanted: Wanted) -> bytes:
         frame = self.clip.frame(wanted.index) if wanted.look is None else self.clip.restored(wanted.index, wanted.look)

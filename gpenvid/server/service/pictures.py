@@ -112,7 +112,9 @@ class Pictures:
             self.close()
             self._child = Child(self._settings.max_pixels)
         limit = self._child.kill_after(seconds)
-        self._child.send(**task)
-        *_, last = (None, *self._child.messages())
-        limit.cancel()
-        return last
+        try:
+            self._child.send(**task)
+            *_, last = (None, *self._child.messages())
+            return last
+        finally:
+            limit.cancel()

@@ -61,6 +61,8 @@ class Child:
         """What it says about the current task. The last is `done`, `error` or `stopped`; none of these if it died."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                return  # it died in the middle of a word
             message = json.loads(line)
             yield message
             if message["event"] in ("done", "error", "stopped"):
