@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpenvid.blend.color import keep_source_colour, low_pass
+from gpenvid.blend.color import keep_source_colour, low_pass, luma_only
 from gpenvid.blend.deflicker import REACH, Moment, steady_residual
 from gpenvid.blend.grain import source_grain
 from gpenvid.blend.mask import ellipse_box, face_ellipse, landmark_hull
@@ -17,6 +18,7 @@ from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
 from gpenvid.blend.warp import cut_crop, return_change
 from gpenvid.faces.align import GPEN, TEMPLATES, Template, crop_affine, similarity_parameters
 from gpenvid.geometry import compose, invert, resize_affine
+from weights.training.colour import low_pass as training_low_pass
 
 LANDMARKS = np.array([[203.72, 102.80], [244.97, 104.22], [224.41, 129.08], [202.65, 139.02], [244.84, 140.11]])
 MASK = face_ellipse(64, 0.2097)
@@ -263,3 +265,13 @@ def test_a_pixel_belongs_to_the_nearer_face_and_alone_a_face_owns_its_crop() -> 
     assert ours[middle, 43:45].mean() == pytest.approx(0.5, abs=0.01)
     assert np.all(ours[:, :12] == 1)
     assert np.all(overlap_share(0.2097, MASK, 1.0, [(_at(200.0), MASK, 1.0)]) == 1)
+
+
+def test_colour_is_kept_by_the_very_step_the_restorer_was_trained_through(crop: np.ndarray) -> None:
+    tensor = torch.from_numpy(crop).permute(2, 0, 1)[None]
+    trained = training_low_pass(tensor)[0].permute(1, 2, 0).numpy()
+    assert np.abs(low_pass(crop) - trained).max() < 1e-5
+
+
+def test_luma_is_opencvs(crop: np.ndarray) -> None:
+    assert np.abs(luma_only(crop) - cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[:, :, None]).max() < 1e-6

@@ -167,3 +167,7 @@ def test_a_planar_twin_holds_the_same_samples(name: str) -> None:
 
 def test_a_region_outside_the_picture_is_none() -> None:
     assert Region.around((100, 100, 120, 120), layout_of("yuv420p"), 64, 64) is None
+
+
+def test_what_states_no_matrix_is_bt709_from_720_lines_up() -> None:
+    assert [ColorSpec().resolved_matrix(height) for height in (576, 719, 720, 1080)] == [6, 6, 1, 1]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpenvid.faces.align import Template
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse
 from gpenvid.job.models import open_restorer
@@ -57,3 +58,40 @@ def test_segments_in_any_cutting_and_any_order_have_the_same_bytes(cuts: set[int
         assert len(found) == end - begin
         for mine, theirs in zip(found, whole[begin:end], strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+class Doubting:
+    """An embedder that finds likenesses as told, crop by crop."""
+
+    def __init__(self, likenesses: list[float]) -> None:
+        self._left = likenesses
+
+    def likeness(self, _a: np.ndarray, _b: np.ndarray, _template: Template) -> float:
+        return self._left.pop(0) if len(self._left) > 1 else self._left[0]
+
+
+def _changed(rendering: Rendering, likenesses: list[float]) -> tuple[np.ndarray, list[str]]:
+    """How much each of twelve frames of one shot changes in all, and what was left alone."""
+    usual, frames, _ = rendering
+    report = Report("", "")
+    guarded = Renderer(usual._tracks, usual._restorer, usual._template, usual._settings, report, Silent(), Doubting(likenesses))  # type: ignore[arg-type]
+    after = guarded.render((f.own() for f in frames[:12]), FRAMES.start)
+    change = [np.abs(a.planes[0].astype(int) - b.planes[0]).sum() for a, b in zip(after, frames, strict=False)]
+    return np.array(change, float), list(report.skipped)
+
+
+def test_the_guard_comes_in_by_degrees_with_likeness(rendering: Rendering) -> None:
+    alike, _ = _changed(rendering, [0.46])
+    half, _ = _changed(rendering, [0.35])
+    stranger, skipped = _changed(rendering, [0.25])
+    assert alike.sum() > 0
+    assert 0.35 < half.sum() / alike.sum() < 0.65
+    assert stranger.sum() == 0
+    assert skipped == ["would look like someone else"]
+
+
+def test_one_frame_s_doubt_does_not_make_a_face_blink(rendering: Rendering) -> None:
+    sure, _ = _changed(rendering, [0.8])
+    doubted, skipped = _changed(rendering, [0.8, 0.8, 0.8, 0.8, 0.0, 0.8])
+    assert np.array_equal(sure, doubted)
+    assert "would look like someone else" not in skipped
