@@ -9,7 +9,6 @@ import sys
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -20,7 +19,8 @@ from rich.table import Table
 from gpenvid import __version__
 from gpenvid.cli_bench import register as register_bench
 from gpenvid.cli_server import register as register_servers
-from gpenvid.errors import ExitCode, GpenvidError, StoppedError, UsageError
+from gpenvid.cli_stop import STOPPED, TOLD_TO_STOP, stop
+from gpenvid.errors import ExitCode, GpenvidError, UsageError
 from gpenvid.settings import Mask, RestoreSettings
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _restore(
         items = _classified(sources)
         read = [path for path in (settings.tracks, settings.identity) if path is not None]
         check_side_file(report, items, others=[*read, *results_of(items, output)])
-    progress = ConsoleProgress(quiet=quiet)
+    progress = ConsoleProgress(quiet=quiet, stopped=TOLD_TO_STOP.is_set)
     done: list[Report] = []
     try:
         restore_many(sources, output, settings, progress, done.append)
@@ -192,7 +192,10 @@ def _classified(sources: list[str]) -> list[Input]:
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
+        numbers = tuple(int(part) for part in text.split(",") if part.strip())
+        if text and not numbers:
+            raise ValueError(text)
+        return numbers
     except ValueError as error:
         raise UsageError(f"{option} {text} is no list of numbers", "write it like 1,3") from error
 
@@ -223,7 +226,7 @@ def analyse(
     check_side_file(target, [item], overwrite=overwrite)
     if sheet is not None:
         check_side_file(sheet, [item], others=[target])
-    progress = ConsoleProgress(quiet=quiet)
+    progress = ConsoleProgress(quiet=quiet, stopped=TOLD_TO_STOP.is_set)
     settings = RestoreSettings(detector=detector, device=device, start=start, end=end)
     try:
         tracks = run(source, settings, progress)
@@ -354,18 +357,16 @@ def models_import(
     typer.echo(import_file(file, name))
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    # Not KeyboardInterrupt: the option parser turns that into an exit of its own, without a word.
-    raise StoppedError("interrupted; nothing was left under the result's name")
-
-
 def main() -> None:
     """Run the command line; every expected error becomes one line and its exit code."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    TOLD_TO_STOP.clear()
     debug = "--debug" in sys.argv
     try:
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
+        if "" in arguments:  # it would stand for the current folder, or for everyone
+            raise UsageError("an INPUT or an option without a name", "is a variable of the shell not set?")
         code = app(args=arguments, standalone_mode=False)
     except GpenvidError as error:
         _fail(str(error), error.exit_code, debug)
@@ -376,6 +377,8 @@ def main() -> None:
         if "libGL" in str(error):
             remedy = "run `apt-get install libgl1`, or install opencv-python-headless instead"
         _fail(f"a library does not load ({error}); {remedy}", ExitCode.BUG, debug)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}: check the path and its permissions", ExitCode.INPUT, debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, a traceback on request
         # Usage errors of the option parser; their class has moved between its releases, their interface has not.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
@@ -388,6 +391,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: ExitCode, debug: bool) -> None:
+    if TOLD_TO_STOP.is_set():  # libraries that are being loaded make errors of their own of it
+        message, code = str(STOPPED), ExitCode.INTERRUPTED
     if debug:
         traceback.print_exc()
     Console(stderr=True).print(f"gpenvid: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)

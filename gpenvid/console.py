@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gpenvid.errors import StoppedError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.report import Report
 
@@ -20,9 +22,11 @@ class ConsoleProgress:
     Args:
         console: where to write; standard error by default, so that output can be piped.
         quiet: show notes only.
+        stopped: asked at every stage; the job ends there where a library took the order to stop for an error of its own.
     """
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+    def __init__(self, console: Console | None = None, *, quiet: bool = False, stopped: Callable[[], bool] = lambda: False) -> None:
+        self._stopped = stopped
         self.console = console or Console(stderr=True)
         self._quiet = quiet
         self._live: Progress | None = None
@@ -32,6 +36,8 @@ class ConsoleProgress:
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage."""
+        if self._stopped():
+            raise StoppedError("interrupted")
         self._name, self._total, self._frames, self._faces = name, total, 0, 0
         self._began = self._spoke = time.monotonic()
         if self._quiet:

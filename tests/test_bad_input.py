@@ -83,6 +83,11 @@ def folder(tmp_path: Path) -> Path:
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         container.start_encoding()
     (tmp_path / "picture.png").write_bytes((SAMPLES.parent / "docs" / "pictures" / "people.png").read_bytes())
+    with av.open(str(tmp_path / "narrow.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 16, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(16, 64, "yuv420p")))
+        container.mux(stream.encode(None))
     os.mkfifo(tmp_path / "pipe.mp4")
     return tmp_path
 
@@ -119,6 +124,10 @@ CASES = {
     "a report over a numbered picture": (["clip.mp4", "-o", "f_%03d.png", "--report", "f_002.png"], 2, "f_002.png"),
     "a report over the sidecar": (["clip.mp4", "--tracks", "text.mp4", "--report", "text.mp4"], 2, "text.mp4"),
     "an input without a name": ([""], 2, "without a name"),
+    "an output without a name": (["clip.mp4", "-o", ""], 2, "without a name"),
+    "a list of nobody": (["clip.mp4", "--only", ","], 2, "--only"),
+    "a name that is too long": (["x" * 300 + ".mp4"], 3, "File name too long"),
+    "av1 for a picture that is too narrow": (["narrow.mkv", "--codec", "av1", "-o", "o.mkv"], 2, "at least 64 pixels"),
     "a picture has no stability": (["picture.png", "--stability"], 2, "--stability"),
     "frames as pictures have no stability": (["clip.mp4", "-o", "f_%03d.png", "--stability"], 2, "--stability"),
     "a pipe": (["pipe.mp4"], 3, "pipe.mp4"),

@@ -135,6 +135,41 @@ def test_a_film_scan_is_analysed_edited_and_restored_from_its_tracks(shared: Pat
         gpenvid.restore(scan, tmp_path / "c_%03d.png", replace(settings, tracks=sidecar))
 
 
+def test_grey_levels_of_other_depths_are_refused_and_not_darkened(settings: RestoreSettings, tmp_path: Path) -> None:
+    (tmp_path / "m.pgm").write_bytes(b"P5\n# ten bits\n64 64\n1023\n" + (512).to_bytes(2, "big") * 4096)
+    with pytest.raises(InputError, match="largest value is 1023"):
+        gpenvid.restore(tmp_path / "m.pgm", tmp_path / "r.pgm", settings)
+    for largest, size in ((255, 1), (65535, 2)):
+        (tmp_path / "m.pgm").write_bytes(b"P5 64 64 %d\n" % largest + bytes(4096 * size))
+        gpenvid.restore(tmp_path / "m.pgm", tmp_path / f"r{size}.pgm", settings)
+
+
+def test_a_transparent_grey_that_is_lost_is_said(settings: RestoreSettings, tmp_path: Path) -> None:
+    pytest.importorskip("PIL.Image").linear_gradient("L").save(tmp_path / "l.png", transparency=7)
+    report = gpenvid.restore(tmp_path / "l.png", tmp_path / "r.png", settings)
+    assert any("transparency" in warning for warning in report.warnings)
+
+
+def test_hidden_files_of_a_folder_are_no_pictures(settings: RestoreSettings, tmp_path: Path, astronaut: np.ndarray) -> None:
+    (tmp_path / "f").mkdir()
+    cv2.imwrite(str(tmp_path / "f" / "a.png"), astronaut)
+    (tmp_path / "f" / "._a.jpg").write_bytes(b"resource fork")
+    assert gpenvid.restore(tmp_path / "f", tmp_path / "out", settings).frames == 1
+
+
+def test_a_picture_that_its_file_cannot_hold_is_named(settings: RestoreSettings, tmp_path: Path, astronaut: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), astronaut.astype(np.uint16) * 257)
+    with pytest.raises(UsageError, match=r"x\.jpg: \.jpg cannot hold 16-bit samples"):
+        gpenvid.restore(tmp_path / "a.png", tmp_path / "x.jpg", settings)
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced(settings: RestoreSettings, tmp_path: Path, astronaut: np.ndarray) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), astronaut)
+    (tmp_path / "l.png").symlink_to("nowhere.png")
+    with pytest.raises(UsageError, match="exists already"):
+        gpenvid.restore(tmp_path / "a.png", tmp_path / "l.png", settings)
+
+
 def test_sequence_files_come_in_numeric_order(tmp_path: Path) -> None:
     for number in (10, 9, 100):
         (tmp_path / f"f{number}.png").touch()

@@ -79,7 +79,7 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
     """
     if _is_one_of(output, item):
         raise UsageError(f"{output}: the output is the source", "name another -o; gpenvid never changes its source")
-    if output.exists() and not overwrite:
+    if (output.exists() or output.is_symlink()) and not overwrite:
         raise UsageError(f"{output}: exists already", "name another -o, or add --overwrite")
     if item.kind != "folder" and output.is_dir():
         raise UsageError(f"{output}: is a folder", "name a file")
@@ -117,6 +117,8 @@ def check_side_file(path: Path, items: Iterable[Input], *, others: Iterable[Path
         raise UsageError(f"{path}: is a folder", "name a file")
     if path.exists() and not overwrite:
         raise UsageError(f"{path}: exists already", "name another file, or add --overwrite")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{path}: not writable", "name another file")
     _check_folder(path.parent)
 
 

@@ -81,7 +81,10 @@ def restore_pictures(
                         if settings.strict:
                             raise UsageError(about([name], sentence), "choose another kind of picture, or leave out --strict")
                         lost.setdefault(sentence, []).append(name)
-                    parts.append(_write(frame, extras, work / target.name, target.suffix.lower()))
+                    try:
+                        parts.append(_write(frame, extras, work / target.name, target.suffix.lower()))
+                    except UsageError as error:
+                        raise UsageError(f"{target}: {error.message}", error.remedy) from error
         for part, target in zip(parts, targets, strict=True):
             target.parent.mkdir(exist_ok=True)
             part.replace(target)

@@ -52,6 +52,7 @@ _DEFAULT_CRF = {"libx264": 16, "libx264rgb": 16, "libx265": 16, "libsvtav1": 20,
 
 # Bits per pixel at the default quality. Grainy film measures 0.63 (x264) and 0.74 (x265), clean video far less; the others are
 # guesses. Lossless and mastering codecs: share of the samples' own bits; FFV1 measures 0.32 on that film and more on noise.
+_LEAST_SIDE = {"libsvtav1": 64}  # pixels: with less it hangs on some shapes, for ever and deaf to signals
 _BITS_PER_PIXEL = {"libx264": 0.7, "libx264rgb": 1.4, "libx265": 0.8, "libsvtav1": 0.5, "libvpx-vp9": 0.5}
 _SHARE = {"ffv1": 0.5, "png": 0.6, "prores_ks": 0.25, "dnxhd": 0.25}
 
@@ -139,6 +140,8 @@ def choose_encoder(
     interlaced = info.field_order != "progressive" and not deinterlaced
     encoder = _named_encoder(request.codec) if request.codec else _default_encoder(info, container, interlaced=interlaced)
     _check_container(encoder, container)
+    if min(info.geometry.width, info.geometry.height) < (least := _LEAST_SIDE.get(encoder, 1)):
+        raise UsageError(f"{encoder} needs at least {least} pixels on either side", "choose another --codec, such as ffv1")
     warnings = []
     pixel_format, color = info.layout.name, info.color
     offered = offered_formats(encoder)

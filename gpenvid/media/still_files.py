@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from gpenvid.media import still_jpeg, still_png, still_tiff
 from gpenvid.media.still_extras import StillExtras, StillFile, family_of
 from gpenvid.media.still_webp import is_webp, read_webp
+
+_NETPBM = re.compile(rb"P[2356](?:(?:\s|#[^\n]*\n)+\d{1,9}){2}(?:\s|#[^\n]*\n)+(\d{1,9})\s")
+"""PGM and PPM: width, height, and the value that stands for white."""
 
 
 def read_file(data: bytes) -> StillFile:
@@ -17,6 +22,8 @@ def read_file(data: bytes) -> StillFile:
         return still_tiff.read_tiff(data)
     if is_webp(data):
         return read_webp(data)
+    if (largest := _NETPBM.match(data)) and int(largest[1]) not in (255, 65535):
+        return StillFile(1, StillExtras(), refused=f"its largest value is {int(largest[1])}, which would be lost")
     moving = data.startswith(b"GIF8") or data[4:8] == b"ftyp"  # GIF and AVIF under another name
     return StillFile(None if moving else 1, StillExtras())
 

@@ -26,9 +26,13 @@ def read_png(data: bytes) -> StillFile:
     resolution: Resolution | None = None
     entries: list[Entry] = []
     lost: list[str] = []
+    remarks: list[str] = []
     pages, damaged = 1, False
+    grey = data[len(MAGIC) + 17 : len(MAGIC) + 18] == b"\0"
     for kind, body in _chunks(data):
-        if kind == b"acTL" and len(body) >= 4:
+        if kind == b"tRNS" and grey:
+            remarks.append("the grey value that stands for transparency is left out")  # of other kinds the decoder makes alpha
+        elif kind == b"acTL" and len(body) >= 4:
             pages = struct.unpack_from(">I", body)[0]
         elif kind == b"iCCP":
             icc = _inflated(body.partition(b"\0")[2][1:])
@@ -50,7 +54,7 @@ def read_png(data: bytes) -> StillFile:
             lost.append(kind.decode("latin-1"))
     if any(e.data.startswith(b"sRGB") for e in entries):
         entries = [replace(e, implied=e.data.startswith((b"sRGB", b"gAMA", b"cHRM"))) for e in entries]
-    remarks = [f"what the chunks {listed(dict.fromkeys(lost))} say may not hold for changed samples; they are left out"] if lost else []
+    remarks += [f"what the chunks {listed(dict.fromkeys(lost))} say may not hold for changed samples; they are left out"] if lost else []
     if damaged:
         remarks.append("the ICC profile is damaged and is left out")
     return StillFile(pages, StillExtras(exif or raw, xmp, icc, resolution, "png", tuple(entries), tuple(remarks)))

@@ -50,7 +50,7 @@ def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25
         raise InputError(f"{path}: {error.strerror or error}", "check the path") from error
     known, data = read_file(content), np.frombuffer(content, np.uint8)
     if known.refused:
-        raise InputError(f"{path}: {known.refused}", "convert it to RGB with a program that manages colours")
+        raise InputError(f"{path}: {known.refused}", "convert it to RGB or grey of 8 or 16 bit with a program that manages colours")
     pages = _count(data) if known.pages is None else known.pages
     if pages > 1:
         raise InputError(f"{path}: holds {pages} pictures", "split it into numbered files; a .png that moves can be named .apng")
