@@ -98,7 +98,7 @@ def test_without_reordering_decoding_and_presentation_are_one() -> None:
     ],
 )
 def test_a_result_stays_in_its_container_where_that_keeps_its_times(name: str, demuxer: str, expected: str) -> None:
-    container, reason = container_for_source(Path(name), demuxer)
+    container, reason = container_for_source(Path(name), demuxer, alpha=False)
     assert container.suffix == expected
     assert (reason is None) == (Path(name).suffix == expected)
 

@@ -15,6 +15,7 @@ from films import Film, encode, moving_portrait, portraits, shown_times
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import InputError, UsageError
+from gpenvid.job.inspect import inspect_file
 from gpenvid.media.audit import audit
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.reader import VideoReader
@@ -306,3 +307,8 @@ def test_closed_captions_stay_in_the_picture_or_are_named(
         captioned = sum(any(e.type.name == "A53_CC" for e in f.side_data) for f in file.decode(video=0))
     assert captioned == (report.frames if kept else 0)
     assert any("closed captions" in w for w in report.warnings) != kept
+
+
+def test_the_service_too_names_a_container_that_holds_alpha(tmp_path: Path) -> None:
+    source = encode(tmp_path / "film.webm", "libvpx-vp9", "yuva420p", portraits(alpha=True))
+    assert inspect_file(source, RestoreSettings(), name="film.webm", max_pixels=10**7).result_suffix == ".mkv"

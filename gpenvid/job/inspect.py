@@ -80,7 +80,7 @@ def inspect_file(path: Path, settings: RestoreSettings, *, name: str = "", max_p
     check_pixels(path, info.geometry.width, info.geometry.height, max_pixels)
     hint = Path(name).suffix.lower()
     suffix = hint if hint in _VIDEO_SUFFIXES else ".video"
-    container, reason = container_for_source(path.with_suffix(suffix), info.container)
+    container, reason = container_for_source(path.with_suffix(suffix), info.container, alpha=info.layout.alpha)
     encoder, lost = choose_encoder(
         EncoderRequest(settings.codec, settings.crf, settings.preset), info, container, deinterlaced=settings.deinterlace
     )

@@ -59,7 +59,7 @@ def container_for_output(path: Path) -> Container:
     return found
 
 
-def container_for_source(path: Path, demuxer: str, *, alpha: bool = False) -> tuple[Container, str | None]:
+def container_for_source(path: Path, demuxer: str, *, alpha: bool) -> tuple[Container, str | None]:
     """The container of a result whose name the user leaves to us, and why if it is not the source's.
 
     Containers without exact timestamps (AVI), or that FFmpeg writes only in part (WTV, MXF, ASF), become Matroska; so does
