@@ -19,7 +19,7 @@ from rich.table import Table
 from gpenvid import __version__
 from gpenvid.cli_bench import register as register_bench
 from gpenvid.cli_server import register as register_servers
-from gpenvid.cli_stop import STOPPED, TOLD_TO_STOP, stop
+from gpenvid.cli_stop import STOPPED, TOLD_TO_STOP, check_stopped, stop
 from gpenvid.errors import ExitCode, GpenvidError, UsageError
 from gpenvid.settings import Mask, RestoreSettings
 
@@ -157,7 +157,7 @@ def _restore(
         items = _classified(sources)
         read = [path for path in (settings.tracks, settings.identity) if path is not None]
         check_side_file(report, items, others=[*read, *results_of(items, output)])
-    progress = ConsoleProgress(quiet=quiet, stopped=TOLD_TO_STOP.is_set)
+    progress = ConsoleProgress(quiet=quiet, check=check_stopped)
     done: list[Report] = []
     try:
         restore_many(sources, output, settings, progress, done.append)
@@ -178,12 +178,12 @@ def _restore(
 
 def _classified(sources: list[str]) -> list[Input]:
     """Those of several inputs that are there; the others fail in their turn."""
-    from gpenvid.job.inputs import classify, named
+    from gpenvid.job.inputs import classify
 
     found = []
     for source in sources:
         try:
-            found.append(classify(named(source)))
+            found.append(classify(Path(source)))
         except GpenvidError:
             if len(sources) == 1:
                 raise
@@ -226,7 +226,7 @@ def analyse(
     check_side_file(target, [item], overwrite=overwrite)
     if sheet is not None:
         check_side_file(sheet, [item], others=[target])
-    progress = ConsoleProgress(quiet=quiet, stopped=TOLD_TO_STOP.is_set)
+    progress = ConsoleProgress(quiet=quiet, check=check_stopped)
     settings = RestoreSettings(detector=detector, device=device, start=start, end=end)
     try:
         tracks = run(source, settings, progress)

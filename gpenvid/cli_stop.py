@@ -20,3 +20,9 @@ def stop(_signal: int, _frame: FrameType | None) -> None:
     """
     TOLD_TO_STOP.set()
     raise STOPPED
+
+
+def check_stopped() -> None:
+    """Raise `STOPPED` if a signal came and its error was swallowed."""
+    if TOLD_TO_STOP.is_set():
+        raise STOPPED

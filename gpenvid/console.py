@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gpenvid.errors import StoppedError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.report import Report
 
@@ -22,11 +21,11 @@ class ConsoleProgress:
     Args:
         console: where to write; standard error by default, so that output can be piped.
         quiet: show notes only.
-        stopped: asked at every stage; the job ends there where a library took the order to stop for an error of its own.
+        check: called at every stage; what it raises ends the job there, where a library took the order to stop for its own error.
     """
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False, stopped: Callable[[], bool] = lambda: False) -> None:
-        self._stopped = stopped
+    def __init__(self, console: Console | None = None, *, quiet: bool = False, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
         self.console = console or Console(stderr=True)
         self._quiet = quiet
         self._live: Progress | None = None
@@ -36,8 +35,7 @@ class ConsoleProgress:
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage."""
-        if self._stopped():
-            raise StoppedError("interrupted")
+        self._check()
         self._name, self._total, self._frames, self._faces = name, total, 0, 0
         self._began = self._spoke = time.monotonic()
         if self._quiet:

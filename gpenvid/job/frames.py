@@ -104,7 +104,7 @@ def _check(item: Input, output: Path, info: VideoInfo, settings: RestoreSettings
         raise UsageError(f"{suffix} cannot hold the {info.layout.bits} bits of {item.path.name}", "choose .png or .tif")
     if suffix in (".jpg", ".jpeg") and info.layout.alpha:
         raise UsageError(f"{suffix} cannot hold alpha", "choose .png")
-    numbers = existing_numbers(output) if output.parent.is_dir() else []
+    numbers = existing_numbers(output)
     check_output(item, numbered(output, numbers[0] if numbers else 1), overwrite=overwrite)
 
 

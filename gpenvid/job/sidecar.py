@@ -117,14 +117,13 @@ class _Reader:
     def array(self, parent: dict[str, Any], key: str, where: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
         wanted = f"an array of {' x '.join(map(str, shape))} numbers"
         try:
-            given = np.array(parent.get(key))
-            # Of texts such as "12.5" NumPy makes numbers too.
-            values = np.array(given, np.float64) if given.dtype.kind in "if" else np.array([])
+            values = np.array(parent.get(key))
         except (TypeError, ValueError, OverflowError) as error:
             raise self.fail(f"{where}{key}", wanted) from error
-        if values.shape != shape or not np.isfinite(values).all():
+        # By kind, because NumPy would make numbers of texts such as "12.5" too.
+        if values.dtype.kind not in "if" or values.shape != shape or not np.isfinite(values).all():
             raise self.fail(f"{where}{key}", wanted)
-        return values
+        return values.astype(np.float64)
 
     def items(self, parent: dict[str, Any], key: str, where: str = "") -> list[dict[str, Any]]:
         value = parent.get(key)

@@ -54,7 +54,8 @@ def read_png(data: bytes) -> StillFile:
             lost.append(kind.decode("latin-1"))
     if any(e.data.startswith(b"sRGB") for e in entries):
         entries = [replace(e, implied=e.data.startswith((b"sRGB", b"gAMA", b"cHRM"))) for e in entries]
-    remarks += [f"what the chunks {listed(dict.fromkeys(lost))} say may not hold for changed samples; they are left out"] if lost else []
+    if lost:
+        remarks.append(f"what the chunks {listed(dict.fromkeys(lost))} say may not hold for changed samples; they are left out")
     if damaged:
         remarks.append("the ICC profile is damaged and is left out")
     return StillFile(pages, StillExtras(exif or raw, xmp, icc, resolution, "png", tuple(entries), tuple(remarks)))

@@ -64,12 +64,18 @@ def openvino_version() -> str | None:
         return None
 
 
+def reason_of(error: Exception) -> str:
+    """The last line of what a library says went wrong, or the error's name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
 def openvino_trouble() -> str:
     """Why an installed OpenVINO cannot be loaded, in one line; empty where it can be."""
     try:
         importlib.import_module("gpenvid.restore.quiet_openvino")
     except (ImportError, RuntimeError) as error:
-        return str(error).strip().splitlines()[-1]
+        return reason_of(error)
     return ""
 
 

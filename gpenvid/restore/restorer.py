@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gpenvid.errors import EngineError, UsageError, WeightsError
 from gpenvid.restore.cards import ModelCard
-from gpenvid.restore.choices import DTYPES, Dtype, Engine, choose_device, choose_dtype, choose_engine, openvino_version
+from gpenvid.restore.choices import DTYPES, Dtype, Engine, choose_device, choose_dtype, choose_engine, openvino_version, reason_of
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.graphs import RecordedForward
@@ -105,8 +105,9 @@ class Restorer:
             threads = torch.get_num_threads() if self.size >= _ALONE else self.batch
             return CompiledGenerator(network, DTYPES[self.dtype], at_once=self.batch, threads=threads)
         except (ImportError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            raise EngineError(f"OpenVINO cannot be used here ({reason})", "choose --engine torch, or install OpenVINO anew") from error
+            raise EngineError(
+                f"OpenVINO cannot be used here ({reason_of(error)})", "choose --engine torch, or install OpenVINO anew"
+            ) from error
 
     def restore(self, crops: Sequence[Crop], check: Callable[[], None] = go_on) -> list[Crop]:
         """Restore crops (size, size, 3) float32 RGB in [0, 1]; the results are clipped to that range.

@@ -197,7 +197,7 @@ def check_target(item: Input, output: Path) -> None:
 
 def is_there(output: Path) -> bool:
     """Whether a render would replace something: a file, or a numbered picture that fits a pattern."""
-    return output.exists() or (is_pattern(output) and output.parent.is_dir() and bool(existing_numbers(output)))
+    return output.exists() or (is_pattern(output) and bool(existing_numbers(output)))
 
 
 def command_line(clip: PreviewClip, look: Look, output: Path | None) -> str:
