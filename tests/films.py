@@ -47,6 +47,7 @@ class Film:
         timecode: of the first video stream.
         start: seconds at which the picture begins.
         sound_start: seconds at which the sound begins.
+        gop: frames from keyframe to keyframe.
     """
 
     videos: Sequence[str] = ("libx264",)
@@ -60,6 +61,7 @@ class Film:
     start: Fraction = Fraction(0)
     sound_start: Fraction = Fraction(0)
     frames: int = 20
+    gop: int = 12
 
     def write(self, path: Path) -> Path:
         """Make the file."""
@@ -69,6 +71,7 @@ class Film:
             videos = [file.add_stream(codec, rate=RATE) for codec in self.videos]
             for stream in videos:
                 stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+                stream.codec_context.gop_size = self.gop
             if self.timecode:
                 videos[0].metadata["timecode"] = self.timecode
             sounds = [file.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000) for _ in self.sounds]

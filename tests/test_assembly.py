@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpenvid.errors import UsageError
-from gpenvid.media.assemble import StreamPlan, TimeRange, assemble, decoding_times
+from gpenvid.media.assemble import StreamPlan, assemble, decoding_times
 from gpenvid.media.check import check_result
 from gpenvid.media.color import ColorSpec
 from gpenvid.media.containers import container_for_output, container_for_source, supported_codecs
 from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import DamagedSegmentError, read_segment, write_segment
+from gpenvid.media.time_range import TimeRange
 
 
 def _packet(pts: int, data: bytes, key: bool) -> av.Packet:

@@ -7,9 +7,9 @@ from fractions import Fraction
 from itertools import pairwise
 
 from gpenvid.faces.shots import Shot
-from gpenvid.media.assemble import TimeRange
 from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.time_range import TimeRange
 from gpenvid.settings import RestoreSettings
 
 SEGMENT_FRAMES = 120

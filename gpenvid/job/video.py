@@ -24,15 +24,17 @@ from gpenvid.job.segments import render_segments
 from gpenvid.job.sidecar import read_tracks_of
 from gpenvid.job.stability import StabilityMeter
 from gpenvid.job.work import Work, clean_up_after_success, opened_work
-from gpenvid.media.assemble import TimeRange, assemble, rehearse
+from gpenvid.media.assemble import assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
 from gpenvid.media.layout import layout_of
+from gpenvid.media.part import plan_part
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import sync
 from gpenvid.media.streams import StreamPlan, plan_streams
+from gpenvid.media.time_range import TimeRange
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
@@ -49,6 +51,7 @@ class VideoPlan:
     """
 
     reader: VideoReader
+    keep: TimeRange
     output: Path
     container: Container
     encoder: EncoderSettings
@@ -78,7 +81,8 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     check_output(item, output, overwrite=settings.overwrite)
     request = EncoderRequest(settings.codec, settings.crf, settings.preset)
     encoder, lost = choose_encoder(request, info, container, deinterlaced=settings.deinterlace)
-    streams = plan_streams(item.path, info, container)
+    keep = chosen_range(reader, settings)
+    streams = plan_part(item.path, plan_streams(item.path, info, container), container, keep)
     warnings += lost + streams.dropped
     if info.layout.alpha and not layout_of(encoder.pixel_format).alpha:
         warnings.append(f"the alpha of {item.path.name} is lost (--codec ffv1 and a .mkv output keep it)")
@@ -94,7 +98,7 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     space = 2 * estimated_bytes(encoder, _frames_to_write(info, settings))
     if streams.copied:
         space += item.path.stat().st_size // 20  # sound and subtitles, where they are not most of the file
-    return VideoPlan(reader, output, container, encoder, streams, warnings, space)
+    return VideoPlan(reader, keep, output, container, encoder, streams, warnings, space)
 
 
 def _frames_to_write(info: VideoInfo, settings: RestoreSettings) -> int:
@@ -128,23 +132,22 @@ def restore_video(
     try:
         with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
             check_space(plan.output.parent, plan.space - work.size(), progress.note)
-            keep = chosen_range(plan.reader, settings)
             with report.timed("analyse"):
-                tracks = kept_tracks(item, plan.reader, keep, settings, detector, work, report, progress)
+                tracks = kept_tracks(item, plan.reader, plan.keep, settings, detector, work, report, progress)
 
             def open_renderer(counts: Report) -> Renderer:
                 return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress, embedder)
 
             with report.timed("render"):
                 progress.stage("render", tracks.frames)
-                frames = frames_in(plan.reader.frames(), keep)
+                frames = frames_in(plan.reader.frames(), plan.keep)
                 render_segments(item.path, frames, tracks, open_renderer, partial(encode_frames, plan.encoder), work, report, progress)
             if fingerprint(item.path) != key["the source"]:
                 raise InputError(f"{item.path}: has changed while it was restored", "leave it alone; the same command starts over")
             with report.timed("assemble"):
                 progress.stage("assemble", 0)
                 tags = {"restored_by": f"gpenvid {__version__}, {restorer.card.name}"} if settings.tag else {}
-                written = _assemble(item, plan, keep, tags, work, len(cut_segments(tracks.shots)), overwrite=settings.overwrite)
+                written = _assemble(item, plan, tags, work, len(cut_segments(tracks.shots)), overwrite=settings.overwrite)
                 if written.moved:
                     report.warnings.append(
                         f"{written.moved} packets beside the picture had times that were missing or fell back, and were moved"
@@ -155,13 +158,11 @@ def restore_video(
         with report.timed("measure"):
             progress.stage("measure", 0)
             meter = StabilityMeter(tracks, restorer, template, blend_settings(settings), detector, embedder)
-            report.stability += meter.measure(frames_in(plan.reader.frames(), keep))
+            report.stability += meter.measure(frames_in(plan.reader.frames(), plan.keep))
     return report
 
 
-def _assemble(
-    item: Input, plan: VideoPlan, keep: TimeRange, tags: dict[str, str], work: Work, segments: int, *, overwrite: bool
-) -> Written:
+def _assemble(item: Input, plan: VideoPlan, tags: dict[str, str], work: Work, segments: int, *, overwrite: bool) -> Written:
     """Put the result together, check it, and give it its name. Returns what went into it."""
     result = work.path / f"result{plan.container.suffix}"
     try:
@@ -173,7 +174,7 @@ def _assemble(
             settings=plan.encoder,
             container=plan.container,
             plan=plan.streams,
-            keep=keep,
+            keep=plan.keep,
             tags=tags,
         )
         sync(result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice, pairwise
 from math import lcm
@@ -15,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, Disposition, Stream
+from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
 from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
+from gpenvid.media.copying import copied_packets
 from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.matroska import ROOM, state_pixel_shape
-from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input, packets_of
+from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
-from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, is_empty_text
-from gpenvid.media.timeline import FollowingTimeline, jump_offsets
+from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan
+from gpenvid.media.time_range import TimeRange
 from gpenvid.media.transport import Service, service_of
 
 if TYPE_CHECKING:
@@ -34,26 +34,6 @@ if TYPE_CHECKING:
 
 _BEGINNING = 256
 """Packets held until the earliest time of all streams is known."""
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """The part of the source that is kept, in seconds of its own clock; None means to its end.
-
-    A range shifts all streams by the same amount, so that it begins at zero.
-    """
-
-    start: Fraction | None = None
-    end: Fraction | None = None
-
-    def holds(self, time: Fraction) -> bool:
-        """Whether a moment lies in the range (end excluded)."""
-        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is cut."""
-        return self.start is None and self.end is None
 
 
 def decoding_times(pts: list[int], step: int) -> list[int]:
@@ -287,82 +267,7 @@ def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Pack
 def _other_packets(
     file: InputContainer, source: Path, others: dict[int, Stream], keep: TimeRange, written: Written, *, strict: bool
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
-    offsets = jump_offsets(source)
-    lines = {index: _Line(FollowingTimeline(offsets), strict=strict) for index in others}
-    shift = keep.start or Fraction(0)
-    last = Fraction(-(10**9))
-    packets = packets_of(file, [file.streams[i] for i in others])
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, OSError):
-            return  # a truncated source: what could be read has been copied, and the reader has said so
-        if packet is None:
-            return
-        if packet.size == 0:
-            continue
-        packet = _without_header(packet)
-        if packet.stream.disposition & Disposition.attached_pic:
-            packet.pts = packet.dts = 0
-            packet.stream = others[packet.stream_index]
-            yield max(last, Fraction(0)), packet
-            continue
-        if is_empty_text(packet.stream, bytes(packet)):
-            continue  # MP4's muxer writes its own where a text ends
-        written.moved += lines[packet.stream_index].follow(packet)
-        shown, moment = (
-            (first if first is not None else second or 0) * packet.time_base
-            for first, second in ((packet.pts, packet.dts), (packet.dts, packet.pts))
-        )
-        if not keep.holds(shown):
-            continue
-        ticks = round(shift / packet.time_base)
-        if ticks:
-            packet.pts = None if packet.pts is None else packet.pts - ticks
-            packet.dts = None if packet.dts is None else packet.dts - ticks
-        packet.stream = others[packet.stream_index]
-        # A heap merge needs rising keys; files are interleaved only roughly.
-        last = max(last, moment - shift)
-        yield last, packet
-
-
-def _without_header(packet: Packet[Any]) -> Packet[Any]:
-    """The packet without a codec header of its own; what each stream begins with stands in the container's header.
-
-    FFmpeg's Matroska muxer writes such a header over the one at the beginning, and behind it where it is longer.
-    """
-    if not packet.has_sidedata("new_extradata"):
-        return packet
-    plain: Packet[Any] = Packet(bytes(packet))
-    plain.stream, plain.time_base = packet.stream, packet.time_base
-    plain.pts, plain.dts, plain.duration, plain.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
-    for beside in packet.iter_sidedata():
-        if beside.data_type != "new_extradata":
-            plain.set_sidedata(beside)
-    return plain
-
-
-class _Line:
-    """Sees to it that a stream's decoding times never fall, nor stand still where the muxer is `strict`."""
-
-    def __init__(self, timeline: FollowingTimeline, *, strict: bool) -> None:
-        self._timeline = timeline
-        self._least = int(strict)
-        self._last: int | None = None
-        self._end = 0
-
-    def follow(self, packet: Packet[Any]) -> bool:
-        """Mend a packet's times in place; whether they had to be moved."""
-        self._timeline.mend(packet)
-        moved = packet.pts is None and packet.dts is None
-        if moved:
-            packet.pts = packet.dts = self._end
-        if packet.dts is None:
-            return moved  # the first packets of Matroska's reordered streams; the muxer knows what to do
-        if self._last is not None and packet.dts < self._last + self._least:
-            packet.dts, moved = self._last + self._least, True
-            if packet.pts is not None:
-                packet.pts = max(packet.pts, packet.dts)
-        self._last = packet.dts
-        self._end = packet.dts + (packet.duration or 1)
-        return moved
+    for copied in copied_packets(file, source, list(others), keep, strict=strict):
+        written.moved += copied.moved
+        copied.packet.stream = others[copied.packet.stream_index]
+        yield copied.moment, copied.packet

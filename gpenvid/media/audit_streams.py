@@ -17,9 +17,11 @@ from av.video.stream import VideoStream
 
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.findings import Audit, Finding
+from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, packets_of
 from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_keeps, is_empty_text, lost_marks, plan_streams, track_keeps
+from gpenvid.media.time_range import TimeRange
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 from gpenvid.media.transport import service_of
 
@@ -44,7 +46,7 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
         shift: seconds by which the result's pictures are later than the source's.
     """
     container = container_for_output(result.output) if result.output.suffix else MATROSKA
-    plan = plan_streams(result.source, before, container)
+    plan = plan_part(result.source, plan_streams(result.source, before, container), container, TimeRange())
     for sentence in (*plan.dropped, *plan.notes):
         result.note("stream", sentence)
     wanted = [old.streams[i] for i in plan.copied if not _is_cover(old.streams[i])]

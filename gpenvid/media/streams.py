@@ -67,6 +67,12 @@ def plan_streams(source: Path, info: VideoInfo, container: Container) -> StreamP
     return plan
 
 
+def name_of(stream: Stream) -> str:
+    """How a stream is told of: `stream 2 (audio, aac)`."""
+    codec = stream.codec_context
+    return f"stream {stream.index} ({stream.type}, {codec.name if codec else stream.type})"
+
+
 def is_empty_text(stream: Stream, data: bytes) -> bool:
     """Whether a packet of MP4's subtitles says only that nothing is shown."""
     return data == b"\0\0" and stream.codec_context is not None and stream.codec_context.name == "mov_text"
@@ -90,7 +96,7 @@ def lost_marks(stream: Stream, container: Container) -> list[str]:
 def _place(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
     codec = stream.codec_context
     name = codec.name if codec else stream.type
-    what = f"stream {stream.index} ({stream.type}, {name})"
+    what = name_of(stream)
     if isinstance(stream, AttachmentStream):
         if container.muxer == "matroska":
             plan.attachments.append(stream.index)

@@ -1,0 +1,67 @@
+"""What the chosen part of a clip holds of its other streams, known before the work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from gpenvid.media.containers import Container
+from gpenvid.media.copying import copied_packets, shown_at
+from gpenvid.media.probe import is_attached_picture, open_input
+from gpenvid.media.streams import StreamPlan, name_of
+from gpenvid.media.time_range import TimeRange
+
+
+def plan_part(source: Path, plan: StreamPlan, container: Container, keep: TimeRange) -> StreamPlan:
+    """The plan for a part of the source: without streams that have nothing in it where the container has no empty ones.
+
+    Reads until every stream has been seen, which takes a moment unless one is empty.
+
+    Raises:
+        InputError: if the source cannot be opened.
+    """
+    holds_empty = container.muxer not in ("mp4", "mov")
+    with open_input(source) as file:
+        streams = [file.streams[i] for i in plan.copied]
+        cut = [s.index for s in streams if isinstance(s, VideoStream) and not is_attached_picture(s) and not keep.is_whole]
+        begin = _first_times(source, cut if holds_empty else plan.copied, keep)
+        where = "" if keep.is_whole else " in the chosen part"
+        copied, dropped = list(plan.copied), list(plan.dropped)
+        for stream in streams:
+            if begin.get(stream.index, Fraction(0)) is None:
+                what = "keyframe" if stream.index in cut else "packets"
+                dropped.append(f"{name_of(stream)} has no {what}{where}; nothing of it is kept")
+                if not holds_empty:
+                    copied.remove(stream.index)
+            elif stream.index in cut and (late := _late(stream, begin[stream.index], keep)):
+                dropped.append(f"{name_of(stream)} begins {float(late):.2f} s after the chosen part does, with its first keyframe there")
+    return replace(plan, copied=copied, dropped=dropped)
+
+
+def _first_times(source: Path, indices: list[int], keep: TimeRange) -> dict[int, Fraction | None]:
+    """When the first packet of each stream is shown, in seconds after the part's begin; None for those without one."""
+    begin: dict[int, Fraction | None] = dict.fromkeys(indices)
+    missing = set(indices)
+    if missing:
+        with open_input(source) as file:
+            for copied in copied_packets(file, source, indices, keep, strict=False):
+                index = copied.packet.stream_index
+                if index in missing:
+                    begin[index] = shown_at(copied.packet)
+                    missing.remove(index)
+                if not missing:
+                    break
+    return begin
+
+
+def _late(stream: VideoStream | Stream, begin: Fraction | None, keep: TimeRange) -> Fraction:
+    """Seconds of pictures that are lost before the first keyframe of the part; 0 where that is less than a frame."""
+    assert isinstance(stream, VideoStream)
+    start = keep.start or Fraction(0)
+    own = (stream.start_time or 0) * (stream.time_base or Fraction(0)) - start
+    late = (begin or Fraction(0)) - max(own, Fraction(0))
+    return late if late > 1 / (stream.average_rate or Fraction(25)) else Fraction(0)

@@ -1,0 +1,26 @@
+"""The part of a clip that is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """The part of the source that is kept, in seconds of its own clock; None means to its end.
+
+    A range shifts all streams by the same amount, so that it begins at zero.
+    """
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+
+    def holds(self, time: Fraction) -> bool:
+        """Whether a moment lies in the range (end excluded)."""
+        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is cut."""
+        return self.start is None and self.end is None
