@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import traceback
@@ -20,6 +19,7 @@ from gpenvid import __version__
 from gpenvid.cli_bench import register as register_bench
 from gpenvid.cli_server import register as register_servers
 from gpenvid.cli_stop import STOPPED, TOLD_TO_STOP, check_stopped, stop
+from gpenvid.cli_streams import keep_streams_open
 from gpenvid.errors import ExitCode, GpenvidError, UsageError
 from gpenvid.settings import Mask, RestoreSettings
 
@@ -362,6 +362,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     TOLD_TO_STOP.clear()
+    keep_streams_open()
     debug = "--debug" in sys.argv
     try:
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
@@ -370,8 +371,6 @@ def main() -> None:
         code = app(args=arguments, standalone_mode=False)
     except GpenvidError as error:
         _fail(str(error), error.exit_code, debug)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ImportError as error:
         remedy = "reinstall gpenvid with its constraints"
         if "libGL" in str(error):

@@ -74,3 +74,29 @@ def test_the_demo_restores_a_sample_without_any_download(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "gpenvid-demo" / "old_film_restored.mp4").stat().st_size > 50_000
     assert str(tmp_path / "gpenvid-demo") in done.stdout
+
+
+def _piped(ending: str, *arguments: object, cwd: Path) -> tuple[int, str]:
+    """Exit code and standard error of a command whose streams end as the shell's words say."""
+    words = " ".join(f"'{word}'" for word in (sys.executable, "-m", "gpenvid", *arguments))
+    environment = {**os.environ, "GPENVID_WEIGHTS": str(cwd / "weights")}
+    script = ["bash", "-c", f"{words} {ending}; exit ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(script, cwd=cwd, capture_output=True, text=True, timeout=250, env=environment, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("ending", ["2>&1 | true", "2> /dev/full", "2>&- >&-"])
+def test_a_render_ends_well_when_nobody_reads_its_messages(ending: str, tiny_model: Path, tmp_path: Path) -> None:
+    film = SAMPLES / "old_film.mp4"
+    assert _piped(ending, "restore", film, "-o", "out.mp4", "--model", tiny_model, "--end", "0.5", cwd=tmp_path) == (0, "")
+    assert (tmp_path / "out.mp4").stat().st_size > 10_000
+
+
+def test_the_verdict_of_verify_stays_when_its_table_is_not_read_to_the_end(tmp_path: Path) -> None:
+    assert _piped("| true", "verify", SAMPLES / "old_film.mp4", SAMPLES / "interview.mp4", cwd=tmp_path) == (1, "")
+    assert _piped("| true", "verify", SAMPLES / "old_film.mp4", SAMPLES / "old_film.mp4", cwd=tmp_path) == (0, "")
+
+
+def test_a_table_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    code, told = _piped("> /dev/full", "models", "list", cwd=tmp_path)
+    assert (code, told) == (3, "gpenvid: standard output: No space left on device: write it elsewhere\n")

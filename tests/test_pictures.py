@@ -54,6 +54,15 @@ def test_alpha_is_kept(astronaut: np.ndarray, settings: RestoreSettings, tmp_pat
     assert np.array_equal(cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED)[:, :, 3], alpha)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_what_alpha_hides_is_kept(suffix: str, astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    hidden = np.dstack([astronaut[:, :, ::-1], np.full((512, 512), 255, np.uint8)])
+    hidden[300:, :, 3] = 0
+    cv2.imwrite(str(tmp_path / "a.png"), hidden)
+    gpenvid.restore(tmp_path / "a.png", tmp_path / f"b{suffix}", settings)
+    assert np.array_equal(cv2.imread(str(tmp_path / f"b{suffix}"), cv2.IMREAD_UNCHANGED)[300:], hidden[300:])
+
+
 def test_metadata_is_kept(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     source = shared / "media" / "stills" / "test.jpg"
     gpenvid.restore(source, tmp_path / "out.jpg", settings)

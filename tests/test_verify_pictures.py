@@ -53,6 +53,16 @@ def test_a_webp_that_holds_all_it_can_passes(kind: str, astronaut: np.ndarray, s
     assert _differing(tmp_path / "a.png", tmp_path / "b.webp") == []
 
 
+@pytest.mark.parametrize("channel", [0, 1, 2, 3])
+def test_a_change_of_any_channel_is_counted(channel: int, astronaut: np.ndarray, tmp_path: Path) -> None:
+    picture = np.dstack([astronaut, np.full((512, 512), 255, np.uint8)])
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    picture[:, :, channel] ^= 1
+    cv2.imwrite(str(tmp_path / "b.png"), picture)
+    told = audit(tmp_path / "a.png", tmp_path / "b.png", pixels=True).findings
+    assert any("75.0% of the samples are identical" in f.detail for f in told)
+
+
 def test_a_folder_must_have_the_same_pictures(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "in_restored"
     source.mkdir()

@@ -156,7 +156,8 @@ def _compare(result: Audit, wanted: Iterator[_Picture], files: list[Path], *, pi
         found["colour and alpha"].add(name, _model_in(files[expected - 1].suffix.lower(), old), _model(new))
         _compare_extras(found, name, old.extras, new.extras)
         if pixels and (old.size, old.bits) == (new.size, new.bits):
-            tallies.setdefault(old.bits, PixelTally(old.bits)).add(old.planes[0], new.planes[0])
+            for before, after in zip(old.planes, new.planes, strict=False):
+                tallies.setdefault(old.bits, PixelTally(old.bits)).add(before, after)
     result.compare("pictures", expected, len(files))
     for what, same in found.items():
         same.tell(result, what)

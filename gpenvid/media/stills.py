@@ -27,7 +27,7 @@ MAX_PIXELS = 2**28  # a 16,384 pixel square; larger pictures are more likely bom
 _COLOR = ColorSpec(matrix=0, primaries=1, transfer=13, range=FULL)
 _PARAMETERS = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
-    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
+    ".webp": [cv2.IMWRITE_WEBP_LOSSLESS_MODE, cv2.IMWRITE_WEBP_LOSSLESS_PRESERVE_COLOR],  # of what alpha hides, too
 }
 _PARAMETERS[".jpeg"] = _PARAMETERS[".jpg"]
 _WEBP_BLOCKS = {"exif": cv2.IMAGE_METADATA_EXIF, "xmp": cv2.IMAGE_METADATA_XMP, "icc": cv2.IMAGE_METADATA_ICCP}
