@@ -87,6 +87,7 @@ def print_summary(console: Console, report: Report) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     if report.error:
         table.add_row("failed", report.error)
+    if report.error and not report.frames:
         console.print(table, highlight=False, markup=False, soft_wrap=True)
         return
     wall = report.timing.get("wall", 0.0)

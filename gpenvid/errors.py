@@ -68,13 +68,13 @@ _GRAVITY = (ExitCode.USAGE, ExitCode.INPUT, ExitCode.WEIGHTS, ExitCode.BUG)
 
 
 class BatchError(GpenvidError):
-    """Some of several inputs could not be restored; the others are finished.
+    """Some of several inputs, or pictures of a folder, could not be restored; the others are finished.
 
     Attributes:
         errors: one for each that failed.
     """
 
-    def __init__(self, errors: list[GpenvidError], inputs: int) -> None:
-        super().__init__(f"{len(errors)} of {inputs} inputs failed", "each is named above and in the report; the others are finished")
+    def __init__(self, errors: list[GpenvidError], of: int, what: str = "inputs") -> None:
+        super().__init__(f"{len(errors)} of {of} {what} failed", "each is named above and in the report; the others are finished")
         self.errors = errors
         self.exit_code = max((e.exit_code for e in errors), key=_GRAVITY.index)

@@ -209,3 +209,49 @@ def test_pictures_and_films_go_to_one_folder(folder: Path, settings: RestoreSett
     reports = gpenvid.restore_many([folder / "a.mp4", folder / "still.png"], folder / "out", replace(settings, preset=None))
     assert [r.faces for r in reports] == [4, 1]
     assert sorted(p.name for p in (folder / "out").iterdir()) == ["a_restored.mp4", "still_restored.png"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three good pictures and two that are damaged."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = cv2.imencode(".png", moving_portrait(1)[0])[1].tobytes()
+    for name in ("1.png", "3.png", "5.png"):
+        (folder / name).write_bytes(picture)
+    (folder / "2.png").write_bytes(b"no picture")
+    (folder / "4.png").write_bytes(b"")
+    return folder
+
+
+def test_a_damaged_picture_does_not_end_its_folder(photos: Path, settings: RestoreSettings) -> None:
+    with pytest.raises(BatchError, match=r"2 of 5 pictures of .*photos failed") as failed:
+        gpenvid.restore(photos, None, replace(settings, preset=None))
+    assert failed.value.exit_code == ExitCode.INPUT
+    assert [Path(str(e).split(":")[0]).name for e in failed.value.errors] == ["2.png", "4.png"]
+    assert {p.name for p in (photos.parent / "photos_restored").iterdir()} == {"1.png", "3.png", "5.png"}
+    assert {p.name for p in photos.parent.iterdir()} == {"photos", "photos_restored"}
+
+
+def test_a_strict_folder_is_whole_or_not_there(photos: Path, settings: RestoreSettings) -> None:
+    with pytest.raises(InputError, match=r"2\.png"):
+        gpenvid.restore(photos, None, replace(settings, preset=None, strict=True))
+    assert {p.name for p in photos.parent.iterdir()} == {"photos"}
+
+
+def test_a_folder_with_a_damaged_picture_is_reported_with_those_that_are_done(
+    photos: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = photos.parent / "r.json"
+    arguments = [str(photos), "--model", str(tiny_model), "--report", str(report)]
+    monkeypatch.setattr(sys, "argv", ["gpenvid", "restore", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == ExitCode.INPUT
+    told = json.loads(report.read_text())
+    assert (told["frames"], told["faces"]) == (3, 3)
+    assert told["error"].startswith(f"2 of 5 pictures of {photos} failed")
+    assert [w.split(":")[0] for w in told["warnings"]] == [str(photos / name) for name in ("2.png", "4.png")]
+    said = capsys.readouterr()
+    assert said.err.count("\nfailed: ") == 2
+    assert "frames    3 in" in said.out

@@ -131,7 +131,7 @@ class Report:
         skipped: faces not restored, by reason.
         notes: choices that lose nothing, such as which of several video streams was restored, as sentences.
         warnings: everything that is not as in the source, as sentences.
-        error: why it failed, where it is one of several; empty otherwise.
+        error: why it failed, where it is one of several, or that some pictures of a folder did; empty otherwise.
     """
 
     source: str

@@ -15,7 +15,7 @@ from gpenvid.job.models import describe_device, open_detector, open_restorer
 from gpenvid.job.outputs import outputs_for
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.report import Report, RestorerReport
-from gpenvid.job.stills import restore_pictures
+from gpenvid.job.stills import PicturesError, restore_pictures
 from gpenvid.job.video import restore_video
 from gpenvid.settings import RestoreSettings
 
@@ -40,6 +40,7 @@ def restore(
         InputError: the source cannot be read or the result cannot be written.
         UsageError: settings that do not fit together.
         WeightsError: a model that is missing, damaged or unsafe.
+        BatchError: some pictures of a folder failed; the others are finished, and its `report` is theirs.
 
     Example:
         >>> import gpenvid
@@ -66,7 +67,7 @@ def restore_many(
             if the whole is stopped.
 
     Raises:
-        BatchError: some of several sources failed; with the exit code of the gravest of them.
+        BatchError: some of several sources, or of one folder's pictures, failed; with the exit code of the gravest of them.
         UsageError: there are no sources, or two results would get the same name. Nothing has been done then.
     """
     if isinstance(sources, str | Path):
@@ -101,6 +102,10 @@ def restore_many(
             report = run(item, next(waiting))
         except StoppedError:
             raise
+        except PicturesError as error:
+            errors.append(error)
+            report = error.report
+            report.error = str(error)
         except Exception as error:
             if len(items) == 1:
                 raise
@@ -119,7 +124,7 @@ def restore_many(
         if finished is not None:
             finished(report)
     if errors:
-        raise BatchError(errors, len(items))
+        raise errors[0] if len(items) == 1 else BatchError(errors, len(items))
     return reports
 
 

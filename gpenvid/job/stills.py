@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpenvid.errors import InputError, UsageError
+from gpenvid.errors import BatchError, GpenvidError, InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
@@ -32,6 +32,18 @@ STILL_DETECTION_SIZE = 1600
 """Longer side in pixels that a single picture is reduced to for detection: group photographs have small faces."""
 
 
+class PicturesError(BatchError):
+    """Some pictures of a folder could not be restored; the others are finished.
+
+    Attributes:
+        report: of the others.
+    """
+
+    def __init__(self, errors: list[GpenvidError], folder: Path, of: int, report: Report) -> None:
+        super().__init__(errors, of, f"pictures of {folder}")
+        self.report = report
+
+
 def restore_pictures(
     item: Input,
     output: Path | None,
@@ -44,13 +56,15 @@ def restore_pictures(
     """Restore the faces of a still, a folder or a sequence.
 
     Pictures of a sequence are frames of one film: faces are tracked through them. Those of a folder have nothing to do
-    with each other. Results are written beside their final names and get them all at the end.
+    with each other, and one that fails does not end the others, unless `strict`. Results are written beside their final names
+    and get them all at the end.
 
     Args:
         detector: None only where a sidecar is named.
 
     Raises:
         InputError: a picture that cannot be read, or a place that cannot be written to, or a sidecar that does not fit.
+        PicturesError: the same of some pictures of a folder; the others are finished.
         UsageError: an output that does not fit the input, or, with `strict`, cannot hold all of it.
     """
     check_picture_settings(item.kind, settings)
@@ -59,43 +73,55 @@ def restore_pictures(
     report = Report(str(item.path), str(_named(item, output)))
     related = item.kind == "sequence"
     progress.stage("restore", len(item.files))
-    parts: list[Path] = []
+    parts: list[tuple[Path, Path]] = []
     lost: dict[str, list[str]] = {}
+    failed: list[GpenvidError] = []
+
+    def restore_group(pairs: Sequence[tuple[Path, Path]], work: Path) -> None:
+        files = [file for file, _ in pairs]
+        with report.timed("analyse"):
+            tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(files[0], settings, detector)
+        describe_tracks(report, tracks)
+        if related:
+            progress.stage("restore", len(files))
+        tracks = tracks.chosen(settings.only, settings.exclude)
+        renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, embedder)
+        with report.timed("render"):
+            for (frame, extras), (file, target) in zip(_rendered(files, renderer), pairs, strict=True):
+                sentences = kept_in(extras, target.suffix.lower(), frame.layout.model)[1]
+                if settings.strict and sentences:
+                    raise UsageError(about([file.name], sentences[0]), "choose another kind of picture, or leave out --strict")
+                parts.append((_write(frame, extras, work / target.name, target), target))
+                for sentence in sentences:
+                    lost.setdefault(sentence, []).append(file.name)
+
     place = targets[0].parent.parent if item.kind == "folder" else targets[0].parent
     work = place
     try:
         work = Path(tempfile.mkdtemp(prefix=".gpenvid-", dir=place))
-        groups = [list(item.files)] if related else [[f] for f in item.files]
-        for files in groups:
-            with report.timed("analyse"):
-                tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(files[0], settings, detector)
-            describe_tracks(report, tracks)
-            if related:
-                progress.stage("restore", len(files))
-            tracks = tracks.chosen(settings.only, settings.exclude)
-            renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, embedder)
-            with report.timed("render"):
-                for frame, extras in _rendered(files, renderer):
-                    name, target = item.files[len(parts)].name, targets[len(parts)]
-                    for sentence in kept_in(extras, target.suffix.lower(), frame.layout.model)[1]:
-                        if settings.strict:
-                            raise UsageError(about([name], sentence), "choose another kind of picture, or leave out --strict")
-                        lost.setdefault(sentence, []).append(name)
-                    try:
-                        parts.append(_write(frame, extras, work / target.name, target.suffix.lower()))
-                    except UsageError as error:
-                        raise UsageError(f"{target}: {error.message}", error.remedy) from error
-        for part, target in zip(parts, targets, strict=True):
+        pairs = list(zip(item.files, targets, strict=True))
+        for group in [pairs] if related else [[pair] for pair in pairs]:
+            try:
+                restore_group(group, work)
+            except (InputError, UsageError) as error:
+                if len(pairs) == 1 or related or settings.strict:
+                    raise
+                failed.append(error)
+                report.warnings.append(str(error))
+                progress.note(f"failed: {error}")
+        for part, target in parts:
             target.parent.mkdir(exist_ok=True)
             part.replace(target)
-        for sentence, names in lost.items():
-            report.warnings.append(about(names, sentence))
-            progress.note(report.warnings[-1])
     except OSError as error:
         raise InputError(f"{place}: cannot be written to ({error.strerror})", "choose another -o, or make room") from error
     finally:
         if work != place:
             shutil.rmtree(work, ignore_errors=True)
+    for sentence, names in lost.items():
+        report.warnings.append(about(names, sentence))
+        progress.note(report.warnings[-1])
+    if failed:
+        raise PicturesError(failed, item.path, len(item.files), report)
     return report
 
 
@@ -158,6 +184,9 @@ def _rendered(files: list[Path], renderer: Renderer) -> Iterator[tuple[Frame, St
         yield frame, extras.popleft()
 
 
-def _write(frame: Frame, extras: StillExtras, path: Path, suffix: str) -> Path:
-    path.write_bytes(encode_still(frame.planes, frame.layout.model, extras, suffix))
+def _write(frame: Frame, extras: StillExtras, path: Path, target: Path) -> Path:
+    try:
+        path.write_bytes(encode_still(frame.planes, frame.layout.model, extras, target.suffix.lower()))
+    except UsageError as error:
+        raise UsageError(f"{target}: {error.message}", error.remedy) from error
     return path
