@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -156,15 +157,45 @@ def _unfinished(source: Path, out: Path, settings: RestoreSettings, monkeypatch:
             gpenvid.restore(source, out, settings)
 
 
-def test_a_changed_setting_starts_over_and_says_why(
-    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("change", [{"least_eyes": 9.0}, {"most_turn": 0.5}, {"end": 3.0}, {"deinterlace": True}], ids=str)
+def test_a_changed_analysis_starts_over_and_says_why(
+    change: dict[str, Any], source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out.mp4"
     _unfinished(source, out, settings, monkeypatch)
     said = Notes()
-    gpenvid.restore(source, out, replace(settings, strength=0.5), said)
-    assert any("starting over" in note and "--strength" in note for note in said.notes)
+    gpenvid.restore(source, out, replace(settings, **change), said)
+    assert any("starting over" in note and f"--{next(iter(change)).replace('_', '-')}" in note for note in said.notes)
     assert not any("continuing" in note for note in said.notes)
+
+
+@pytest.mark.parametrize("change", [{"strength": 0.5}, {"mask": "hull"}, {"exclude": (1,)}, {"dtype": "fp32"}, {"crf": 30.0}], ids=str)
+def test_what_the_analysis_does_not_know_of_is_rendered_anew_from_the_tracks_that_are_there(
+    change: dict[str, Any], source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, changed = tmp_path / "out.mp4", replace(settings, end=2.5, **change)
+    _unfinished(source, out, replace(settings, end=2.5), monkeypatch)
+    said = Notes()
+    with monkeypatch.context() as patch:
+        patch.setattr("gpenvid.job.video.analyse_frames", None)
+        report = gpenvid.restore(source, out, changed, said)
+    assert any("rendering anew, from the tracks" in note for note in said.notes)
+    assert not any("continuing" in note for note in said.notes)
+    whole = gpenvid.restore(source, tmp_path / "whole.mp4", changed)
+    assert packets(out) == packets(tmp_path / "whole.mp4")
+    assert (report.faces, report.skipped, report.analysis.frames) == (whole.faces, whole.skipped, whole.analysis.frames)
+
+
+def test_a_mistyped_track_number_does_not_cost_the_analysis(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, said = tmp_path / "out.mp4", Notes()
+    with pytest.raises(UsageError, match="there is no track 9"):
+        gpenvid.restore(source, out, replace(settings, only=(9,)), said)
+    assert said.notes == [f"what is finished is kept in {work_folder(out)}; a corrected command continues, --restart starts over"]
+    monkeypatch.setattr("gpenvid.job.video.analyse_frames", None)
+    gpenvid.restore(source, out, replace(settings, only=(1,)))
+    assert not work_folder(out).exists()
 
 
 def test_a_changed_source_starts_over_and_says_why(

@@ -1,4 +1,4 @@
-"""What a render depends on: if any of it changes, finished segments are worth nothing."""
+"""What a render depends on: if any of it changes, finished segments are worth nothing, and perhaps the tracks."""
 
 from __future__ import annotations
 
@@ -21,6 +21,20 @@ _BLOCKS, _BLOCK = 16, 1 << 16  # sampled parts of the source, and their bytes: a
 # These do not touch the pixels, or stand in the key in another form (the model by its hash, the codec in the encoder).
 _ELSEWHERE = {"overwrite", "strict", "restart", "keep_work", "stability", "tag", "tracks", "model", "detector", "device", "dtype"}
 _ELSEWHERE |= {"codec", "crf", "preset", "engine"}
+
+# What the analysis knows nothing of. Anything else, a setting that is yet to come as well, concerns the tracks too.
+_AFTER_ANALYSIS = {"the model", "--dtype", "the engine", "the encoder's settings", "--batch"}
+_AFTER_ANALYSIS |= {
+    "--strength",
+    "--keep-colour",
+    "--deflicker",
+    "--grain",
+    "--mask",
+    "--only",
+    "--exclude",
+    "--identity",
+    "--least-likeness",
+}
 
 Key = dict[str, str]
 
@@ -70,6 +84,11 @@ def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Re
 def changes(before: Key, now: Key) -> list[str]:
     """Names of what differs between two keys."""
     return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
+
+def concern_tracks(names: list[str]) -> bool:
+    """Whether tracks found before these changes (see `changes`) are worth nothing after them."""
+    return not _AFTER_ANALYSIS.issuperset(names)
 
 
 def _model_sha256(model: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpenvid.errors import InputError, UsageError, WeightsError
 from gpenvid.faces.tracks import Tracks
-from gpenvid.job.identity import Key, changes
+from gpenvid.job.identity import Key, changes, concern_tracks
 from gpenvid.job.journal import Journal, decode_records
 from gpenvid.job.lock import FileLock
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
@@ -114,7 +114,7 @@ class Work:
 
 @contextmanager
 def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Callable[[str], None]) -> Iterator[Work]:
-    """Take the work folder of an output; what it holds is usable if it was made for the same key.
+    """Take the work folder of an output; what it holds is usable if it was made for the same key, tracks also if the analysis was the same.
 
     On success the folder goes. On an error it stays if anything in it is worth continuing from.
 
@@ -146,9 +146,10 @@ def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Call
                 stay = keep
             except BaseException as error:
                 stay = Work(path, journal).worth_keeping
-                # What is wrong with a command is wrong with the same command.
-                if stay and not isinstance(error, UsageError | WeightsError):
-                    note(f"what is finished is kept in {path}; the same command continues, --restart starts over")
+                if stay:
+                    # What is wrong with a command is wrong with the same command.
+                    which = "a corrected" if isinstance(error, UsageError | WeightsError) else "the same"
+                    note(f"what is finished is kept in {path}; {which} command continues, --restart starts over")
                 raise
     finally:
         if not stay:
@@ -203,20 +204,25 @@ def is_half_named(output: Path) -> bool:
 
 
 def _begin(path: Path, journal: Journal, key: Key, *, restart: bool, note: Callable[[str], None]) -> None:
-    before = journal.last("job")
+    before, tracks = journal.last("job"), None
     if before is not None:
         different = changes(before, key)
         if restart:
             note("starting over, as asked")
-        elif different:
+        elif not different:
+            return
+        elif (tracks := journal.last("tracks")) is None or concern_tracks(different):
+            tracks = None
             note(f"starting over: since the work in {path} was begun {', '.join(different)} changed")
         else:
-            return
+            note(f"rendering anew, from the tracks in {path}: since it was begun {', '.join(different)} changed")
     journal.clear()
     for leftover in _files(path):
-        if leftover.name != "journal.jsonl":
+        if leftover.name != "journal.jsonl" and not (tracks and leftover.name == "tracks.json"):
             leftover.unlink()
     journal.append({"job": key})
+    if tracks:
+        journal.append({"tracks": tracks})
     sync(path)
 
 
