@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from gpenvid.media.exif import ORIENTATION_TAG
 from gpenvid.media.orientation import Orientation
 from gpenvid.media.tiff_directory import read_directory
 
 Family = Literal["png", "jpeg", "webp", "tiff", ""]
 Unit = Literal["inch", "cm", ""]
 
-ORIENTATION_TAG = 0x0112
 _FAMILIES: dict[str, Family] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 BLOCKS = {"exif": "EXIF", "xmp": "XMP", "icc": "ICC profile"}
 """The blocks of bytes among `StillExtras`, and what they are called."""

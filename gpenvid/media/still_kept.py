@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gpenvid.media.exif import parts_of
 from gpenvid.media.still_extras import BLOCKS, Family, StillExtras, family_of, listed
+from gpenvid.media.still_tiff import for_tiff, from_tiff
 
 _HOLDS: dict[Family, frozenset[str]] = {
     "png": frozenset(("exif", "xmp", "icc", "resolution")),
     "jpeg": frozenset(("exif", "xmp", "icc", "resolution")),
     "webp": frozenset(("exif", "xmp", "icc")),
-    "tiff": frozenset(("xmp", "icc", "resolution")),
+    "tiff": frozenset(("exif", "xmp", "icc", "resolution")),
     "": frozenset(),
 }
 _JPEG_ROOM = {"exif": 65527, "xmp": 65504, "icc": 255 * 65519}  # bytes that JPEG's segments have room for
@@ -31,7 +33,13 @@ def kept_in(extras: StillExtras, suffix: str, model: str) -> tuple[StillExtras, 
         model: `gray` or `rgb`, of the samples.
     """
     family, told = family_of(suffix), list(extras.remarks)
-    held, lost = replace(extras, family=family, remarks=()), []
+    held, lost = replace(extras, remarks=()), list[str]()
+    if family == "tiff" != extras.family:
+        lost += dict.fromkeys(e.name for e in held.entries if not e.implied)
+        held, without = for_tiff(held)
+        lost += without
+    elif extras.family == "tiff" != family and "exif" in _HOLDS[family]:
+        held = from_tiff(held)
     if extras.icc and (reason := _unfit(extras.icc, "rgb" if family == "webp" else model)):
         held = replace(held, icc=b"")
         told.append(reason)
@@ -43,9 +51,12 @@ def kept_in(extras: StillExtras, suffix: str, model: str) -> tuple[StillExtras, 
     if held.resolution and "resolution" not in _HOLDS[family]:
         held = replace(held, resolution=None)
         lost.append("resolution")
-    if held.entries and family != extras.family:
+    if held.entries and family != held.family:
         lost += dict.fromkeys(e.name for e in held.entries if not e.implied)
         held = replace(held, entries=())
+    held = replace(held, family=family)
+    if held.exif and "tiff" in (family, extras.family) and parts_of(held.exif).has_maker_note:
+        told.append("the maker's note in EXIF is kept, but places in the file that it refers to have moved")
     if lost:
         told.append(f"{suffix} cannot hold {listed(lost)}, which {'is' if len(lost) == 1 else 'are'} lost")
     turned = held.orientation != extras.orientation

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 
-from gpenvid.media.still_extras import ORIENTATION_TAG, Entry, Resolution, StillExtras, StillFile, Unit, listed, resolution_of
+from gpenvid.media.exif import DIRECTORIES, ORIENTATION_TAG, POINTERS, TEXTS, block_of, directories_among, parts_of
+from gpenvid.media.still_extras import Entry, Resolution, StillExtras, StillFile, Unit, listed, resolution_of
 from gpenvid.media.tiff_directory import TiffTag, count_pictures, read_directory, with_tags
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -13,21 +15,15 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ICC, _XMP = 34675, 700
 _X, _Y, _UNIT = 282, 283, 296
 _NAMES = {
+    **TEXTS,
     269: "DocumentName",
-    270: "ImageDescription",
-    271: "Make",
-    272: "Model",
     285: "PageName",
-    305: "Software",
-    306: "DateTime",
-    315: "Artist",
     316: "HostComputer",
-    33432: "Copyright",
     33723: "IPTC",
     34377: "Photoshop's settings",
 }
 _BYTES = (1, 2, 7)  # types that are the same in either byte order
-_LOST = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities", 330: "SubIFDs", 34665: "EXIF", 34853: "GPS"}
+_LOST = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities", 330: "SubIFDs", **DIRECTORIES}
 # They say how the samples lie in this file, which the result does in its own way.
 _STRUCTURE = {
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, ORIENTATION_TAG, 277, 278, 279, 280, 281, 284, 288, 289),
@@ -41,14 +37,14 @@ def read_tiff(data: bytes) -> StillFile:
 
     Its orientation is not among them: OpenCV turns the samples upright when it decodes.
     """
-    tags = {t.tag: t for t in read_directory(data)}
+    tags = {t.tag: t for t in read_directory(data, POINTERS)}
     entries: list[Entry] = []
     lost: list[str] = []
     for number, tag in tags.items():
-        if number in (_ICC, _XMP, _X, _Y, _UNIT) or number in _STRUCTURE:
+        if number in (_ICC, _XMP, _X, _Y, _UNIT) or number in _STRUCTURE or tag.below:
             continue
         if number in _NAMES and tag.kind in _BYTES:
-            entries.append(Entry(_NAMES[number], struct.pack("<HHI", number, tag.kind, tag.count) + tag.data))
+            entries.append(_entry_of(tag))
         else:
             lost.append(_LOST.get(number) or _NAMES.get(number) or f"tag {number}")
     grey = _number(tags, _PHOTOMETRIC, 2) in (0, 1)
@@ -56,9 +52,33 @@ def read_tiff(data: bytes) -> StillFile:
         lost.append("the alpha of a grey picture")
     remarks = (f"{listed(lost)} cannot be carried over from TIFF",) if lost else ()
     icc, xmp = (tags[n].data if n in tags else b"" for n in (_ICC, _XMP))
-    extras = StillExtras(b"", xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
+    extras = StillExtras(block_of(directories_among(tags.values())), xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
     refused = "its samples are CMYK, which is not supported" if _number(tags, _PHOTOMETRIC, 2) == _SEPARATED else ""
     return StillFile(count_pictures(data), extras, refused)
+
+
+def for_tiff(extras: StillExtras) -> tuple[StillExtras, list[str]]:
+    """Extras of another kind of file with their EXIF as TIFF holds it, in directories and texts of its own; and names of what is lost."""
+    parts = parts_of(extras.exif)
+    texts = tuple(_entry_of(tag) for tag in parts.texts if tag.kind in _BYTES)
+    return replace(extras, exif=block_of(parts.directories), entries=texts, family="tiff"), list(parts.lost)
+
+
+def from_tiff(extras: StillExtras) -> StillExtras:
+    """Extras of a TIFF file with its texts in the EXIF block, as far as EXIF has them, for other kinds of file."""
+    tags = {entry: _tag_of(entry) for entry in extras.entries}
+    texts = [tag for tag in tags.values() if tag.tag in TEXTS]
+    rest = tuple(entry for entry, tag in tags.items() if tag.tag not in TEXTS)
+    return replace(extras, exif=block_of(texts, extras.exif), entries=rest)
+
+
+def _entry_of(tag: TiffTag) -> Entry:
+    return Entry(_NAMES[tag.tag], struct.pack("<HHI", tag.tag, tag.kind, tag.count) + tag.data)
+
+
+def _tag_of(entry: Entry) -> TiffTag:
+    number, kind, count = struct.unpack_from("<HHI", entry.data)
+    return TiffTag(number, kind, count, entry.data[8:])
 
 
 def add_to_tiff(data: bytes, extras: StillExtras) -> bytes:
@@ -67,10 +87,7 @@ def add_to_tiff(data: bytes, extras: StillExtras) -> bytes:
     Args:
         data: a little-endian file with one picture.
     """
-    tags: list[TiffTag] = []
-    for entry in extras.entries:
-        number, kind, count = struct.unpack_from("<HHI", entry.data)
-        tags.append(TiffTag(number, kind, count, entry.data[8:]))
+    tags = [*map(_tag_of, extras.entries), *parts_of(extras.exif).directories]
     if extras.icc:
         tags.append(TiffTag(_ICC, 7, len(extras.icc), extras.icc))
     if extras.xmp:

@@ -24,6 +24,7 @@ STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".p
 NARROW_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")  # cannot hold more than 8 bits
 MAX_PIXELS = 2**28  # a 16,384 pixel square; larger pictures are more likely bombs than scans
 
+_STEP = Fraction(1, 25)  # a picture has no time; a sequence is a film whose frames follow each other at any pace
 _COLOR = ColorSpec(matrix=0, primaries=1, transfer=13, range=FULL)
 _PARAMETERS = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
@@ -38,7 +39,7 @@ def is_still(path: Path) -> bool:
     return path.suffix.lower() in STILL_SUFFIXES
 
 
-def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25)) -> tuple[Frame, StillExtras]:
+def read_still(path: Path, *, index: int = 0) -> tuple[Frame, StillExtras]:
     """Read a picture into native planes (`gbrp`, `gbrap`, `gray`, or their 16-bit forms).
 
     Raises:
@@ -64,7 +65,7 @@ def read_still(path: Path, *, index: int = 0, frame_rate: Fraction = Fraction(25
         name += "16le"
     planes: list[Plane] = [image] if image.ndim == 2 else [np.ascontiguousarray(image[:, :, i]) for i in (1, 0, 2, 3)[: image.shape[2]]]
     geometry = DisplayGeometry(image.shape[1], image.shape[0], Fraction(1), extras.orientation)
-    frame = Frame(index, index, 1 / frame_rate, 1, layout_of(name), _COLOR, geometry, _planes=planes, _writable=True)
+    frame = Frame(index, index, _STEP, 1, layout_of(name), _COLOR, geometry, _planes=planes, _writable=True)
     return frame, extras
 
 

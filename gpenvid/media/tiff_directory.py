@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBERS = {1: "B", 3: "H", 4: "I", 5: "II", 13: "I", 16: "Q", 18: "Q"}
+_SWAPPED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that change places between the byte orders
+_LARGE = (16, 17, 18)  # types that only BigTIFF has
 _MOST_PAGES, _MOST_TAGS = 1000, 4096  # more are damage, or meant to take long
 _WIDTH = 256
 _DAMAGE = (struct.error, OverflowError)  # an offset behind the file's end, or behind what memory has
@@ -23,6 +26,7 @@ class TiffTag:
         count: values of that type.
         data: the values as they lie in the file, in its byte order.
         order: `<` or `>`.
+        below: the tags of the directory that it points to, where it was read as a pointer; `data` is empty then.
     """
 
     tag: int
@@ -30,6 +34,22 @@ class TiffTag:
     count: int
     data: bytes
     order: str = "<"
+    below: tuple[TiffTag, ...] | None = None
+
+    @property
+    def little(self) -> TiffTag:
+        """The same in little-endian order."""
+        if self.below is not None:
+            return replace(self, order="<", below=tuple(tag.little for tag in self.below))
+        size, data = _SWAPPED.get(self.kind, 1), self.data
+        if self.order == ">" and size > 1:
+            data = b"".join(data[i : i + size][::-1] for i in range(0, len(data), size))
+        return replace(self, order="<", data=data)
+
+    @property
+    def is_classic(self) -> bool:
+        """Whether a TIFF file that is no BigTIFF can hold it."""
+        return self.kind not in _LARGE
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -65,38 +85,62 @@ def _shape_of(data: bytes) -> _Shape | None:
     return _Shape(order, struct.unpack_from(order + "H", data, 2)[0] == 43)
 
 
-def read_directory(data: bytes) -> list[TiffTag]:
-    """The tags of the first directory, as far as it is undamaged; none where it is no TIFF."""
+def read_directory(data: bytes, pointers: AbstractSet[int] = frozenset()) -> list[TiffTag]:
+    """The tags of the first directory, as far as it is undamaged; none where it is no TIFF.
+
+    Args:
+        data: a TIFF file, or an EXIF block.
+        pointers: numbers of tags that point to further directories, which are read as well.
+    """
     shape = _shape_of(data)
+    try:
+        return _read(data, shape, _first(data, shape), pointers) if shape else []
+    except _DAMAGE:
+        return []
+
+
+def _read(data: bytes, shape: _Shape, start: int, pointers: AbstractSet[int]) -> list[TiffTag]:
     found: list[TiffTag] = []
     room = len(data)
     try:
-        for tag, kind, count, field in _entries(data, shape, _first(data, shape)) if shape else ():
+        for tag, kind, count, field in _entries(data, shape, start):
+            offset = struct.unpack(shape.offset, field)[0]
+            if tag in pointers:
+                pointers = pointers - {tag}  # each once, so that directories that point to each other end
+                found.append(TiffTag(tag, 4, 1, b"", shape.order, tuple(_read(data, shape, offset, pointers))))
+                continue
             size = _SIZES.get(kind, 0) * count
-            offset = struct.unpack(shape.offset, field)[0] if shape else 0
             content = field[:size] if size <= len(field) else data[offset : offset + size] if size <= room else b""
             room -= len(content)
             if size and len(content) == size:
-                found.append(TiffTag(tag, kind, count, content, shape.order if shape else "<"))
+                found.append(TiffTag(tag, kind, count, content, shape.order))
     except _DAMAGE:
         return found
     return found
 
 
+def count_directories(data: bytes) -> int:
+    """How many directories the chain has; 0 where it is no TIFF."""
+    return sum(1 for _ in _chain(data))
+
+
 def count_pictures(data: bytes) -> int:
     """How many directories of the chain describe a picture; 0 where it is no TIFF."""
-    shape = _shape_of(data)
-    pictures, seen = 0, set[int]()
+    return sum(_WIDTH in tags for tags in _chain(data))
+
+
+def _chain(data: bytes) -> Iterator[set[int]]:
+    """The numbers of the tags of every directory of the chain, up to its end or where it is damaged."""
+    shape, seen = _shape_of(data), set[int]()
     try:
         start = _first(data, shape) if shape else 0
         while shape and start and start not in seen and len(seen) < _MOST_PAGES:
             seen.add(start)
-            pictures += any(tag == _WIDTH for tag, *_ in _entries(data, shape, start))
+            yield {tag for tag, *_ in _entries(data, shape, start)}
             (count,) = struct.unpack_from(shape.count, data, start)
             (start,) = struct.unpack_from(shape.offset, data, start + struct.calcsize(shape.count) + count * struct.calcsize(shape.entry))
     except _DAMAGE:
-        return pictures  # the chain's end is damaged or missing
-    return pictures
+        return
 
 
 def _first(data: bytes, shape: _Shape) -> int:
@@ -111,27 +155,43 @@ def _entries(data: bytes, shape: _Shape, start: int) -> Iterator[tuple[int, int,
         yield struct.unpack_from(shape.entry, data, place + i * step)
 
 
-def with_tags(data: bytes, tags: Iterable[TiffTag]) -> bytes:
-    """A TIFF file whose first directory has these tags as well; they replace those of the same number.
+EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
+"""A TIFF structure whose directory is empty, for `with_tags`."""
 
-    The directory is written anew behind the file's end, so no offset in it changes.
+
+def with_tags(data: bytes, tags: Iterable[TiffTag]) -> bytes:
+    """A TIFF structure whose first directory has these tags as well; they replace those of the same number.
+
+    The directory is written anew behind the structure's end, so no offset in it changes.
 
     Args:
-        data: a TIFF file in little-endian order that is no BigTIFF, with one directory.
+        data: in little-endian order and no BigTIFF, with one directory.
         tags: with values in that order.
     """
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
     entries = {struct.unpack_from("<H", e)[0]: e for e in (data[start + 2 + 12 * i : start + 14 + 12 * i] for i in range(count))}
     out = bytearray(data)
-    for tag in tags:
-        field = tag.data
-        if len(field) > 4:
-            out += b"\0" * (len(out) % 2)
-            field = struct.pack("<I", len(out))
-            out += tag.data
-        entries[tag.tag] = struct.pack("<HHI4s", tag.tag, tag.kind, tag.count, field)
-    out += b"\0" * (len(out) % 2)
-    struct.pack_into("<I", out, 4, len(out))
-    out += struct.pack("<H", len(entries)) + b"".join(entries[n] for n in sorted(entries)) + b"\0\0\0\0"
+    entries |= {tag.tag: _entry(out, tag) for tag in tags}
+    struct.pack_into("<I", out, 4, _append(out, entries))
     return bytes(out)
+
+
+def _entry(out: bytearray, tag: TiffTag) -> bytes:
+    """A tag's twelve bytes in a directory; what has no room there is added to the file."""
+    field = tag.data
+    if tag.below is not None:
+        field = struct.pack("<I", _append(out, {t.tag: _entry(out, t) for t in tag.below}))
+    elif len(field) > 4:
+        out += b"\0" * (len(out) % 2)
+        field = struct.pack("<I", len(out))
+        out += tag.data
+    return struct.pack("<HHI4s", tag.tag, tag.kind, tag.count, field)
+
+
+def _append(out: bytearray, entries: Mapping[int, bytes]) -> int:
+    """Add a directory to the file; where it lies."""
+    out += b"\0" * (len(out) % 2)
+    start = len(out)
+    out += struct.pack("<H", len(entries)) + b"".join(entries[n] for n in sorted(entries)) + b"\0\0\0\0"
+    return start

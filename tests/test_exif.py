@@ -1,0 +1,120 @@
+"""EXIF on its way between TIFF, which keeps it in directories, and other files, which keep it in a block. Pillow reads the results."""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.media.audit import audit
+from gpenvid.media.exif import block_of, parts_of
+from gpenvid.media.still_extras import StillExtras
+from gpenvid.media.still_kept import kept_in
+from gpenvid.media.tiff_directory import EMPTY, TiffTag, read_directory, with_tags
+
+image = pytest.importorskip("PIL.Image")
+
+EXIF, GPS, INTEROP, MAKER_NOTE = 34665, 34853, 40965, 37500
+TEXTS = {270: "At the lake", 271: "Maker", 272: "Model 1", 306: "1999:12:31 23:59:59", 315: "Me", 33432: "Nobody"}
+TAKEN = {33434: 0.008, 34855: 400, 36867: "1999:12:31 23:59:58", 37377: -1.5, 37510: b"ASCII\0\0\0a word", 41986: 1}
+PLACE = {1: "N", 2: (60.0, 10.0, 30.25), 3: "E", 4: (24.0, 56.0, 15.5), 6: 12.5}
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model), detector="builtin")
+
+
+def _photograph(path: Path, picture: np.ndarray, order: str = "<", **beside: Any) -> Path:
+    """A picture as cameras write it, by Pillow."""
+    exif = image.Exif()
+    exif.endian = order
+    for tag, value in TEXTS.items():
+        exif[tag] = value
+    for pointer, content in ((EXIF, {**TAKEN, INTEROP: {1: "R98"}, **beside.get("more", {})}), (GPS, PLACE)):
+        exif.get_ifd(pointer).update(content)
+        exif[pointer] = 0  # Pillow writes where it lies, and a TIFF file nothing without it
+    image.fromarray(picture[::4, ::4]).save(path, exif=exif)
+    return path
+
+
+def _known(path: Path) -> tuple[dict[int, Any], ...]:
+    """What Pillow reads of the first directory's texts, of EXIF, GPS and interoperability."""
+    exif = image.open(path).getexif()
+    taken = dict(exif.get_ifd(EXIF))
+    interop = taken.pop(INTEROP, None)
+    first = {tag: exif[tag] for tag in TEXTS if tag in exif}
+    return first, taken, dict(exif.get_ifd(GPS)), dict(exif.get_ifd(INTEROP)) if interop is not None else {}
+
+
+def _differing(source: Path, output: Path) -> list[str]:
+    return [f.what for f in audit(source, output).findings if f.outcome == "differs"]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("before", "after"), [("jpg", "tif"), ("png", "tif"), ("webp", "tif"), ("tif", "tif"), ("tif", "jpg"), ("tif", "webp")]
+)
+def test_when_where_and_how_a_picture_was_taken_goes_into_tiff_and_out_of_it(
+    before: str, after: str, order: str, astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    source, out = _photograph(tmp_path / f"a.{before}", astronaut, order), tmp_path / f"b.{after}"
+    report = gpenvid.restore(source, out, settings)
+    assert report.warnings == []
+    first, taken, place, interop = _known(out)
+    assert _known(source) == (first, taken, place, interop)
+    assert first == TEXTS
+    assert {tag: taken[tag] for tag in TAKEN} == TAKEN
+    assert place == PLACE
+    assert interop == {1: "R98"}
+    assert _differing(source, out) == []
+
+
+def test_a_result_without_the_exif_fails(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _photograph(tmp_path / "a.jpg", astronaut)
+    gpenvid.restore(source, tmp_path / "b.tif", settings)
+    plain = image.open(tmp_path / "b.tif")
+    image.fromarray(np.asarray(plain)).save(tmp_path / "b.tif")
+    assert _differing(source, tmp_path / "b.tif") == ["EXIF of b.tif", "text of b.tif"]
+
+
+def test_a_makers_note_that_moves_is_named(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _photograph(tmp_path / "a.jpg", astronaut, more={MAKER_NOTE: b"makers only"})
+    report = gpenvid.restore(source, tmp_path / "b.tif", settings)
+    assert report.warnings == ["a.jpg: the maker's note in EXIF is kept, but places in the file that it refers to have moved"]
+    assert _known(tmp_path / "b.tif")[1][MAKER_NOTE] == b"makers only"
+    assert gpenvid.restore(source, tmp_path / "b.png", settings).warnings == []
+
+
+def test_what_tiff_does_not_take_of_exif_is_named() -> None:
+    block = with_tags(EMPTY, [TiffTag(18246, 3, 1, b"\5\0"), TiffTag(274, 3, 1, b"\1\0"), TiffTag(315, 2, 3, b"me\0")])
+    thumbnail = bytearray(block)
+    struct.pack_into("<I", thumbnail, len(thumbnail) - 4, 8)  # the empty directory as one more
+    held, told = kept_in(StillExtras(bytes(thumbnail), family="jpeg"), ".tif", "rgb")
+    assert told == [".tif cannot hold EXIF's tag 18246 and EXIF's thumbnail, which are lost"]
+    assert [e.name for e in held.entries] == ["Artist"]
+    assert kept_in(StillExtras(b"no exif", family="jpeg"), ".tif", "rgb")[1] == [".tif cannot hold EXIF, which is lost"]
+
+
+def test_a_block_taken_apart_and_put_together_is_the_same() -> None:
+    taken = TiffTag(
+        EXIF, 4, 1, b"", below=(TiffTag(34855, 3, 1, b"\x90\1"), TiffTag(INTEROP, 4, 1, b"", below=(TiffTag(1, 2, 4, b"R98\0"),)))
+    )
+    block = block_of([taken, TiffTag(GPS, 4, 1, b"", below=(TiffTag(1, 2, 2, b"N\0"),))])
+    assert block_of(parts_of(block).directories) == block
+
+
+def test_directories_that_point_to_each_other_end() -> None:
+    """A thousand pointers to a directory of a thousand pointers, and to itself."""
+    entries = b"".join(struct.pack("<HHII", (EXIF, GPS, INTEROP)[i % 3], 4, 1, 8) for i in range(4000))
+    bomb = b"II*\0\x08\0\0\0" + struct.pack("<H", 4000) + entries + bytes(4)
+    begin = time.process_time()
+    assert [t.tag for t in read_directory(bomb, {EXIF, GPS, INTEROP}) if t.below] == [EXIF, GPS, INTEROP]
+    assert parts_of(bomb).lost
+    assert time.process_time() - begin < 5
