@@ -16,17 +16,16 @@ _PLAIN_EVERY = 10.0  # seconds between plain lines
 
 
 class ConsoleProgress:
-    """Shows stage, frames, frames per second, faces and time left.
+    """Shows stage, frames, frames per second, faces and time left, on standard error, so that output can be piped.
 
     Args:
-        console: where to write; standard error by default, so that output can be piped.
         quiet: show notes only.
         check: called at every stage; what it raises ends the job there, where a library took the order to stop for its own error.
     """
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *, quiet: bool = False, check: Callable[[], None] = lambda: None) -> None:
         self._check = check
-        self.console = console or Console(stderr=True)
+        self.console = Console(stderr=True)
         self._quiet = quiet
         self._live: Progress | None = None
         self._task: TaskID | None = None

@@ -25,6 +25,11 @@ _KINDS: dict[str, tuple[type, str]] = {
 """What annotations of fields stand for: the type a value must have, and its name for people."""
 
 
+def is_weight_file(model: str | Path) -> bool:
+    """Whether a model is named by a file of weights, told by its extension, and not by its own name."""
+    return Path(model).suffix in (".pth", ".pt", ".safetensors")
+
+
 @dataclass(frozen=True)
 class RestoreSettings:
     """Choices of one restoration.

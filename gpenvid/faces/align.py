@@ -66,10 +66,10 @@ def fit_similarity(source: FloatArray, target: FloatArray) -> Affine:
     return np.column_stack([linear, goal - linear @ middle])
 
 
-def similarity_parameters(landmarks: FloatArray, template: Template = GPEN) -> NDArray[np.float64]:
+def similarity_parameters(landmarks: FloatArray) -> NDArray[np.float64]:
     """A face's place as (log scale, angle, centre x, centre y): scale is the crop's side in pixels, angle in radians,
     the centre is the crop's centre in the picture. These four are what is smoothed over time."""
-    matrix = fit_similarity(np.array(template.points), landmarks)
+    matrix = fit_similarity(np.array(GPEN.points), landmarks)
     scale = np.hypot(matrix[0, 0], matrix[1, 0])
     centre = apply_affine(matrix, np.array([[0.5, 0.5]]))[0]
     return np.array([np.log(scale), np.arctan2(matrix[1, 0], matrix[0, 0]), *centre])

@@ -14,7 +14,7 @@ from gpenvid.errors import InputError
 from gpenvid.restore.cards import find_card
 from gpenvid.restore.restorer import Restorer
 from gpenvid.restore.weights import file_sha256, locate
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import RestoreSettings, is_weight_file
 
 _BLOCKS, _BLOCK = 16, 1 << 16  # sampled parts of the source, and their bytes: a megabyte tells files apart at once
 
@@ -93,7 +93,7 @@ def concern_tracks(names: list[str]) -> bool:
 
 def _model_sha256(model: str) -> str:
     named = Path(model)
-    path = named if named.suffix in (".pth", ".pt", ".safetensors") else locate(find_card(model, "restorer"))
+    path = named if is_weight_file(named) else locate(find_card(model, "restorer"))
     return _file_sha256(path) if path else ""
 
 

@@ -20,10 +20,9 @@ from gpenvid.restore.cards import BUILT_IN_DETECTOR, Kind, ModelCard, find_card
 from gpenvid.restore.choices import choose_device
 from gpenvid.restore.restorer import Restorer, load_restorer
 from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import RestoreSettings, is_weight_file
 
 DETECTORS = ("auto", "builtin", "retinaface-mobilenet", "retinaface-resnet50")
-_WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def fetch(card: ModelCard, progress: Progress) -> Path:
@@ -50,7 +49,7 @@ def is_here(name: str, kind: Kind) -> bool:
         UsageError: unknown name.
     """
     path = Path(name)
-    if kind == "restorer" and path.suffix in _WEIGHT_SUFFIXES:
+    if kind == "restorer" and is_weight_file(path):
         return path.is_file()
     if kind == "detector":
         check_detector(name)
@@ -107,7 +106,7 @@ def open_restorer(settings: RestoreSettings, progress: Progress, *, few: bool = 
         WeightsError: its file is missing, damaged, unsafe or wrong.
     """
     path = Path(settings.model)
-    if path.suffix in _WEIGHT_SUFFIXES:
+    if is_weight_file(path):
         card = ModelCard(path.stem, "restorer", path.name, "not known", "a file named by the user")
     else:
         card = find_card(settings.model, "restorer")

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpenvid.errors import GpenvidError, UsageError
 from gpenvid.job.inputs import Input, default_name
-from gpenvid.media.containers import container_for_source
+from gpenvid.media.containers import Container, container_for_output, container_for_source
+from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """Where a video's result goes, and what it becomes.
+
+    Attributes:
+        reason: a sentence that says why it is another container than the source's, where nobody chose it; else None.
+    """
+
+    path: Path
+    container: Container
+    reason: str | None
+
+
+def video_result(item: Input, info: VideoInfo, output: Path | None) -> VideoResult:
+    """Where a video's result goes: to the file that is named, or under a name of its own beside the source or into a folder.
+
+    Raises:
+        UsageError: a named file's extension is of no container that gpenvid writes.
+    """
+    if output is not None and not output.is_dir():
+        return VideoResult(output, container_for_output(output), None)
+    container, reason = container_for_source(item.path, info.container, alpha=info.layout.alpha)
+    return VideoResult((output or item.path.parent) / default_name(item, container.suffix), container, reason)
 
 
 def outputs_for(items: list[Input], output: Path | None) -> list[Path | None]:
@@ -54,13 +81,9 @@ def _check_clashes(items: list[Input], targets: list[Path | None]) -> None:
 
 def _result_of(item: Input, target: Path | None) -> Path | None:
     """The file an input ends up in; None where that is not known because it cannot be read, which its own job will say."""
-    suffix = None
     if item.kind == "video" and (target is None or target.is_dir()):
         try:
-            info = VideoReader(item.path).info
+            return video_result(item, VideoReader(item.path).info, target).path.resolve()
         except GpenvidError:
             return None
-        suffix = container_for_source(item.path, info.container, alpha=info.layout.alpha)[0].suffix
-    if target is None:
-        return item.path.resolve().parent / default_name(item, suffix)
-    return (target / default_name(item, suffix) if suffix else target).resolve()
+    return item.path.resolve().parent / default_name(item) if target is None else target.resolve()

@@ -13,8 +13,9 @@ from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.identity import fingerprint, job_key
-from gpenvid.job.inputs import Input, check_output, check_space, default_name
+from gpenvid.job.inputs import Input, check_output, check_space
 from gpenvid.job.models import open_embedder
+from gpenvid.job.outputs import video_result
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.pipeline import StageTimes
 from gpenvid.job.progress import Progress
@@ -26,7 +27,7 @@ from gpenvid.job.stability import StabilityMeter
 from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import assemble, rehearse
 from gpenvid.media.check import Written, check_result
-from gpenvid.media.containers import Container, container_for_output, container_for_source
+from gpenvid.media.containers import Container
 from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
 from gpenvid.media.layout import layout_of
 from gpenvid.media.part import plan_part
@@ -68,14 +69,8 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     """
     reader = VideoReader(item.path, deinterlace=settings.deinterlace)
     info = reader.info
-    warnings: list[str] = []
-    if output is None or output.is_dir():
-        container, reason = container_for_source(item.path, info.container, alpha=info.layout.alpha)
-        if reason:
-            warnings.append(reason)
-        output = (output or item.path.parent) / default_name(item, container.suffix)
-    else:
-        container = container_for_output(output)
+    result = video_result(item, info, output)
+    output, container, warnings = result.path, result.container, [result.reason] if result.reason else []
     if output.parent.is_dir():
         clean_up_after_success(output)
     check_output(item, output, overwrite=settings.overwrite)

@@ -29,6 +29,7 @@ from gpenvid.restore.cards import find_card
 from gpenvid.restore.choices import DTYPES, choose_device, choose_engine, fast_bf16, openvino_trouble
 from gpenvid.restore.gpen import shape_of_state_dict
 from gpenvid.restore.weights import read_state_dict, tensors_of
+from gpenvid.settings import is_weight_file
 
 SIZES = (256, 512, 1024, 2048)
 
@@ -105,8 +106,7 @@ def _floors(path: Path, machine: Machine) -> dict[str, Floor]:
 
 def _models(settings: BenchSettings, folder: Path, progress: Progress) -> dict[str, Path]:
     named = Path(settings.model)
-    is_file = named.suffix in (".pth", ".pt", ".safetensors")
-    models = {named.stem: named} if is_file else {settings.model: fetch(find_card(settings.model, "restorer"), progress)}
+    models = {named.stem: named} if is_weight_file(named) else {settings.model: fetch(find_card(settings.model, "restorer"), progress)}
     for size in settings.sizes:
         progress.note(f"random weights of size {size}")
         models[f"GPEN-{size} layout"] = write_random_weights(folder / f"GPEN-{size}-layout.safetensors", official_shape(size))

@@ -12,17 +12,17 @@ from typing import Literal
 
 from gpenvid.errors import GpenvidError, StoppedError, UsageError
 from gpenvid.job.frames import wants_pictures
-from gpenvid.job.inputs import Input, check_output, classify, default_name
+from gpenvid.job.inputs import Input, check_output, classify
+from gpenvid.job.outputs import video_result
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.look import Look
 from gpenvid.job.report import Report
 from gpenvid.job.restore import restore
-from gpenvid.media.containers import container_for_output, container_for_source
+from gpenvid.media.containers import container_for_output
 from gpenvid.media.sequence import existing_numbers, is_pattern
 from gpenvid.settings import RestoreSettings
 
 State = Literal["idle", "running", "paused", "stopping", "stopped", "failed", "done"]
-_BUSY = ("running", "paused", "stopping")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class RenderStatus:
     problem: str = ""
     remedy: str = ""
     report: Report | None = field(default=None, repr=False)
+
+    @property
+    def busy(self) -> bool:
+        """Whether another render would have to wait for it."""
+        return self.state in ("running", "paused", "stopping")
 
 
 class RenderJob:
@@ -88,7 +93,7 @@ class RenderJob:
             UsageError: one is running already.
         """
         with self._turn:
-            if self._status.state in _BUSY:
+            if self._status.busy:
                 raise UsageError("a render is running", "wait for it, or stop it")
             self._status, self._since, self._stage_at = RenderStatus("running"), time.monotonic(), 0.0
             self.output = None
@@ -179,9 +184,7 @@ class _Watch:
 
 def default_output(clip: PreviewClip) -> Path:
     """Where `gpenvid restore` puts the result of this clip if it is not told."""
-    item = classify(clip.source)
-    container, _ = container_for_source(item.path, clip.info.container, alpha=clip.info.layout.alpha)
-    return item.path.parent / default_name(item, container.suffix)
+    return video_result(classify(clip.source), clip.info, None).path
 
 
 def check_target(item: Input, output: Path) -> None:

@@ -23,7 +23,6 @@ from gpenvid.job.preview.rendering import RenderJob, command_line, default_outpu
 from gpenvid.job.progress import Progress
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
-_BUSY = ("running", "paused", "stopping")
 
 
 @dataclass(frozen=True)
@@ -259,7 +258,7 @@ class PreviewSession:
             UsageError: it runs already, or the clip is still being analysed.
             InputError: the sidecar cannot be written.
         """
-        if self.render.status.state in _BUSY:
+        if self.render.status.busy:
             raise UsageError("a render is running", "wait for it, or stop it")
         self.clip.save(look, page)
         settings = replace(look.settings(self.clip.settings), tracks=self.clip.sidecar, overwrite=overwrite, only=(), exclude=())

@@ -8,8 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from gpenvid.errors import UsageError
-
-MODEL_SUFFIXES = (".pth", ".pt", ".safetensors")
+from gpenvid.settings import is_weight_file
 
 
 def default_data() -> Path:
@@ -88,4 +87,4 @@ class ServiceSettings:
 
     def model_names(self) -> dict[str, str]:
         """What clients call each model, and what it is: a name, or the path of a weight file."""
-        return {Path(m).stem if Path(m).suffix in MODEL_SUFFIXES else m: m for m in self.models}
+        return {Path(m).stem if is_weight_file(m) else m: m for m in self.models}
