@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,6 +32,7 @@ from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.seek import FrameIndex, FrameSeeker, checksum
+from gpenvid.restore import choices
 from gpenvid.settings import MASKS, Mask
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -162,6 +164,21 @@ def test_a_broken_index_is_seen_through(make_clip: MakeClip, astronaut: np.ndarr
     for wanted in reversed(range(len(want))):
         *_, frame = seeker.frames_to(wanted)
         assert checksum(frame) == want[wanted]
+
+
+def test_an_engine_that_does_not_work_is_told(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "openvino_version", lambda: "2026.4.0")
+    monkeypatch.setitem(sys.modules, "gpenvid.restore.compiled", None)
+    monkeypatch.setitem(sys.modules, "gpenvid.restore.quiet_openvino", None)
+    told: list[str] = []
+
+    class Told(Silent):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    PreviewClip(SAMPLES / "old_film.mp4", RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu"), Told())
+    assert len(told) == 1
+    assert "PyTorch restores, more slowly" in told[0]
 
 
 def test_frames_can_be_seen_before_the_analysis_is_complete(tiny_model: Path) -> None:

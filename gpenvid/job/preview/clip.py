@@ -44,16 +44,18 @@ class PreviewClip:
         source: the video.
         settings: what every look starts from; of `tracks`, `detector`, `device`, `dtype`, `identity` and `deinterlace` looks
             change nothing.
+        progress: told when a model is opened otherwise than asked for.
 
     Raises:
         InputError, UsageError, WeightsError: it is no video, or settings do not fit; a model that is missing.
     """
 
-    def __init__(self, source: Path, settings: RestoreSettings) -> None:
+    def __init__(self, source: Path, settings: RestoreSettings, progress: Progress | None = None) -> None:
         if classify(source).kind != "video":
             raise UsageError(f"{source}: is no video", "preview takes videos")
         self.source = source
         self.settings = settings
+        self._told = progress or Silent()
         self.reader = VideoReader(source, deinterlace=settings.deinterlace)
         self.info = self.reader.info
         self.index = FrameIndex()
@@ -163,7 +165,7 @@ class PreviewClip:
         """
         with self._computing:
             if model not in self._restorers:
-                restorer, template = open_restorer(replace(self.settings, model=model), Silent())
+                restorer, template = open_restorer(replace(self.settings, model=model), self._told)
                 self._restorers[model] = RememberingRestorer(restorer, self._crops, model), template
             return self._restorers[model]
 

@@ -48,7 +48,7 @@ def run_preview(
         check_target(item, output)
     opened = listen(_HOST, port)
     try:
-        session = PreviewSession(PreviewClip(source, settings), output, progress)
+        session = PreviewSession(PreviewClip(source, settings, progress), output, progress)
         token = secrets.token_urlsafe(24)
         address = f"{address_of(opened)}/?token={token}"
 
