@@ -18,7 +18,9 @@ from gpenvid.media.assemble import StreamPlan, assemble, decoding_times
 from gpenvid.media.check import check_result
 from gpenvid.media.color import ColorSpec
 from gpenvid.media.containers import container_for_output, container_for_source, supported_codecs
-from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
+from gpenvid.media.encode import encode_frames
+from gpenvid.media.encoder_choice import choose_encoder
+from gpenvid.media.encoders import EncoderRequest, EncoderSettings, estimated_bytes
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import DamagedSegmentError, read_segment, write_segment
 from gpenvid.media.time_range import TimeRange

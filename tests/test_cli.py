@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gpenvid.cli.times import seconds_of
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 
@@ -41,6 +43,39 @@ def test_verify_fails_on_another_clip(tmp_path: Path) -> None:
 def test_quiet_prints_nothing(tiny_model: Path, tmp_path: Path) -> None:
     done = _run("restore", SAMPLES / "old_film.mp4", "-o", "out.mp4", "--model", tiny_model, "--end", "0.5", "-q", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", None),
+        ("0", 0.0),
+        ("90.5", 90.5),
+        ("1:30", 90.0),
+        ("0:0:7", 7.0),
+        ("01:30.25", 90.25),
+        ("2:00:00", 7200.0),
+        ("100:00:00.5", 360000.5),
+    ],
+)
+def test_moments_are_seconds_or_like_a_clock(text: str, seconds: float | None) -> None:
+    assert seconds_of("--start", text) == seconds
+
+
+def test_a_part_may_be_given_like_a_clock(tiny_model: Path, tmp_path: Path) -> None:
+    arguments = (
+        "restore",
+        SAMPLES / "old_film.mp4",
+        "-o",
+        "out.mp4",
+        "--model",
+        tiny_model,
+        "--start",
+        "0:02",
+        "--end",
+        "0:00:03",
+    )  # 18 fps
+    assert "frames    18 in" in _run(*arguments, cwd=tmp_path).stdout
 
 
 def test_analyse_writes_the_sidecar_and_the_sheet(tmp_path: Path) -> None:

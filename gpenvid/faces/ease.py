@@ -88,12 +88,10 @@ def face_weights(
         flags += _runs(steady < 0.5, start, reason)
         weights = np.minimum(weights, steady)
     # Beyond a shot's edges the face goes on as it was, beyond a track's own ends it is not there.
-    before = np.ones(settings.ease) if start == shot[0] else np.zeros(settings.ease)
-    after = np.ones(settings.ease) if start + count == shot[1] else np.zeros(settings.ease)
     position = np.arange(count)
-    if not before.any():
+    if start != shot[0]:
         weights = np.minimum(weights, (position + 1) / (settings.ease + 1))
-    if not after.any():
+    if start + count != shot[1]:
         weights = np.minimum(weights, (count - position) / (settings.ease + 1))
     return np.clip(weights, 0, 1).round(4).astype(np.float64), flags
 

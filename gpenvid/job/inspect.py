@@ -9,7 +9,8 @@ from typing import Literal
 from gpenvid.errors import InputError
 from gpenvid.job.inputs import check_picture_settings
 from gpenvid.media.containers import container_for_source
-from gpenvid.media.encoders import EncoderRequest, choose_encoder
+from gpenvid.media.encoder_choice import choose_encoder
+from gpenvid.media.encoders import EncoderRequest
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.stills import read_still
 from gpenvid.media.untrusted import check_pixels, check_video, still_suffix

@@ -28,7 +28,9 @@ from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container
-from gpenvid.media.encoders import EncoderRequest, EncoderSettings, choose_encoder, encode_frames, estimated_bytes
+from gpenvid.media.encode import encode_frames
+from gpenvid.media.encoder_choice import choose_encoder
+from gpenvid.media.encoders import EncoderRequest, EncoderSettings, estimated_bytes
 from gpenvid.media.layout import layout_of
 from gpenvid.media.part import plan_part
 from gpenvid.media.probe import VideoInfo

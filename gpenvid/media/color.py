@@ -36,15 +36,18 @@ class ColorSpec:
     range: int = 0
 
     def resolved_matrix(self, height: int) -> int:
-        """The matrix to compute with: the stated one, else BT.709 from 720 lines up and BT.601 below."""
-        if self.matrix in _LUMA:
-            return self.matrix
-        return 1 if height >= 720 else 6
+        """The matrix to compute with: the stated one, else the usual one."""
+        return self.matrix if self.matrix in _LUMA else usual_matrix(height)
 
     @property
     def is_full_range(self) -> bool:
         """Whether luma spans all code values."""
         return self.range == FULL
+
+
+def usual_matrix(height: int) -> int:
+    """The matrix that players take where none is stated: BT.709 from 720 lines up and BT.601 below."""
+    return 1 if height >= 720 else 6
 
 
 @lru_cache(maxsize=16)

@@ -23,7 +23,7 @@ def bench(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result, warnings and errors only.")] = False,
 ) -> None:
     """Measure what restoring costs on this machine: per face, still and clip, in time and memory, beside what the machine could do."""
-    from gpenvid.console import ConsoleProgress
+    from gpenvid.cli.console import ConsoleProgress
     from gpenvid.errors import InputError, UsageError
     from gpenvid.job.bench.chart import draw_chart, has_charts
     from gpenvid.job.bench.page import to_json, to_markdown

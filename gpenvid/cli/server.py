@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gpenvid.cli_preview import preview
+from gpenvid.cli.preview import preview
 from gpenvid.errors import UsageError
 from gpenvid.settings import RestoreSettings
 

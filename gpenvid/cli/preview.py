@@ -35,7 +35,7 @@ def preview(
     from gpenvid.server.run import require_server
 
     require_server()
-    from gpenvid.console import ConsoleProgress
+    from gpenvid.cli.console import ConsoleProgress
     from gpenvid.server.preview.start import run_preview
 
     settings = RestoreSettings(
