@@ -13,7 +13,7 @@ from films import RATE, Film
 
 import gpenvid
 from gpenvid import RestoreSettings
-from gpenvid.errors import UsageError
+from gpenvid.errors import InputError, UsageError
 from gpenvid.media.audit import audit
 
 TEXTS = (("subrip", "deu", Disposition.default),)  # on screen from 100 to 300 ms and from 400 to 600 ms
@@ -55,6 +55,7 @@ def test_a_subtitle_on_screen_at_an_end_of_the_part_is_shortened(
     film = Film(texts=TEXTS).write(tmp_path / "film.mkv")
     gpenvid.restore(film, tmp_path / "part.mkv", replace(settings, start=start, end=end))
     assert _subtitles(tmp_path / "part.mkv") == kept
+    assert audit(film, tmp_path / "part.mkv", start=start, end=end).passed
 
 
 def test_a_subtitle_of_mp4_begins_with_the_part(settings: RestoreSettings, tmp_path: Path) -> None:
@@ -80,6 +81,7 @@ def test_a_copied_video_begins_with_its_first_keyframe_in_the_part(
     name = {"libx264": "h264"}.get(codec, codec)
     late = f"stream 1 (video, {name}) begins 0.12 s after the chosen part does, with its first keyframe there"
     assert [w for w in report.warnings if "keyframe" in w] == [late]
+    assert audit(film, tmp_path / f"part{suffix}", start=0.2, end=0.92).passed
 
 
 def test_a_copied_video_whose_keyframe_the_part_begins_with_loses_nothing(settings: RestoreSettings, tmp_path: Path) -> None:
@@ -99,6 +101,7 @@ def test_a_part_without_sound_is_written_without_the_track_where_the_container_h
         assert len(file.streams) == tracks
     told = "stream 1 (audio, aac) has no packets in the chosen part; nothing of it is kept"
     assert report.warnings == ([told] if tracks == 1 else [])
+    assert audit(film, tmp_path / f"part{suffix}", end=0.2).passed
 
 
 def test_a_track_without_a_packet_is_told_before_the_work(settings: RestoreSettings, tmp_path: Path) -> None:
@@ -119,3 +122,57 @@ def test_a_source_with_an_empty_track_is_restored_into_mp4(settings: RestoreSett
     report = gpenvid.restore(tmp_path / "film.mkv", tmp_path / "out.mp4", settings)
     assert report.warnings == ["stream 1 (audio, aac) has no packets; nothing of it is kept"]
     assert audit(tmp_path / "film.mkv", tmp_path / "out.mp4").passed
+
+
+WHOLE = Film(
+    videos=("libx264", "mpeg4"),
+    texts=TEXTS,
+    chapters=((0, 400, "One"), (400, 800, "Two")),
+    tags={"title": "Film"},
+    timecode="01:02:03:04",
+    start=Fraction(1, 5),
+    sound_start=Fraction(1, 5),
+    gop=5,
+)
+
+
+@pytest.fixture
+def part(settings: RestoreSettings, tmp_path: Path) -> tuple[Path, Path]:
+    """A film that begins late, and its frames 5 to 12."""
+    film = WHOLE.write(tmp_path / "film.mkv")
+    gpenvid.restore(film, tmp_path / "part.mkv", replace(settings, start=0.2, end=0.52))
+    return film, tmp_path / "part.mkv"
+
+
+def test_verify_compares_a_part_with_that_part_of_the_source(part: tuple[Path, Path]) -> None:
+    result = audit(*part, start=0.2, end=0.52, pixels=True)
+    assert [f for f in result.findings if f.outcome == "differs"] == []
+    same = {f.what: f.detail for f in result.findings if f.outcome == "same"}
+    assert same["frame count"] == "8"
+    assert "chapters (ms)" in same
+    assert {f"stream {n} ({kind}) packets" for n, kind in ((1, "video mpeg4"), (2, "audio aac"), (3, "subtitle subrip"))} <= set(same)
+
+
+@pytest.mark.parametrize(("start", "end"), [(None, None), (0.2, None), (0.2, 0.56), (0.16, 0.52), (0.24, 0.56)])
+def test_verify_fails_where_another_part_is_named(start: float | None, end: float | None, part: tuple[Path, Path]) -> None:
+    assert not audit(*part, start=start, end=end).passed
+
+
+def test_numbered_pictures_of_a_part_are_verified(settings: RestoreSettings, tmp_path: Path) -> None:
+    film = WHOLE.write(tmp_path / "film.mkv")
+    chosen = replace(settings, start=0.2, end=0.52, preset=None, strength=0)
+    gpenvid.restore(film, tmp_path / "f_%02d.png", chosen)
+    result = audit(film, tmp_path / "f_%02d.png", start=0.2, end=0.52, pixels=True)
+    assert result.passed
+    assert any("100.0% of the samples are identical" in f.detail for f in result.findings)
+    assert not audit(film, tmp_path / "f_%02d.png").passed
+
+
+def test_a_part_of_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="are for videos"):
+        audit(tmp_path / "a.png", tmp_path / "b.png", start=1.0)
+
+
+def test_a_part_behind_the_end_is_named(part: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match=r"film\.mkv: no frame lies in the chosen part"):
+        audit(*part, start=9.0)

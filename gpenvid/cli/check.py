@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gpenvid.cli.times import End, Start, seconds_of
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
@@ -24,11 +26,16 @@ def verify(
     output: Annotated[Path, typer.Argument(help="What was made of it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     pixels: Annotated[bool, typer.Option("--pixels", help="Also compare the pictures: how much stayed as it was.")] = False,
+    start: Start = "",
+    end: End = "",
 ) -> None:
-    """Check that a result keeps its source's times, streams, tags and picture properties. Exit code 1 if not."""
+    """Check that a result keeps its source's times, streams, tags and picture properties. Exit code 1 if not.
+
+    A result that was made with --start or --end is compared with that part of the source if they are given here, too.
+    """
     from gpenvid.media.audit import audit
 
-    result = audit(source, output, pixels=pixels)
+    result = audit(source, output, pixels=pixels, start=seconds_of("--start", start), end=seconds_of("--end", end))
     if as_json:
         print(json.dumps({"passed": result.passed, "findings": [asdict(f) for f in result.findings]}, indent=2))
     else:

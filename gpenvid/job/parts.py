@@ -22,11 +22,7 @@ def chosen_range(reader: VideoReader, settings: RestoreSettings) -> TimeRange:
         return TimeRange()
     first = next(reader.frames(), None)
     origin = first.pts * first.time_base if first else Fraction(0)
-
-    def moment(seconds: float | None) -> Fraction | None:
-        return None if seconds is None else origin + Fraction(seconds).limit_denominator(1_000_000)
-
-    return TimeRange(moment(settings.start), moment(settings.end))
+    return TimeRange.counted_from(origin, settings.start, settings.end)
 
 
 def frames_in(frames: Iterable[Frame], keep: TimeRange) -> Iterator[Frame]:

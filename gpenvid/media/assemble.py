@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import chain, islice, pairwise
 from math import lcm
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -18,6 +18,7 @@ from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.errors import InputError
+from gpenvid.media.chapters import chapters_of
 from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.copying import copied_packets
@@ -28,9 +29,6 @@ from gpenvid.media.segments import EncodedPacket, read_segment
 from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.transport import Service, service_of
-
-if TYPE_CHECKING:
-    from av.container.core import Chapter
 
 _BEGINNING = 256
 """Packets held until the earliest time of all streams is known."""
@@ -94,7 +92,7 @@ def assemble(
             merged = heapq.merge(*streams, key=lambda item: item[0])
             begin = list(islice(merged, _BEGINNING))
             if plan.chapters:
-                output.set_chapters(_chapters_of(file, keep, _delay([packet for _, packet in begin], file, container)))
+                output.set_chapters(chapters_of(file, keep, _delay([packet for _, packet in begin], file, container)))
             output.start_encoding()
             for _, packet in chain(begin, merged):
                 if packet.stream_index == video.index and packet.pts is not None:
@@ -219,22 +217,6 @@ def _delay(packets: list[Packet[Any]], file: InputContainer, container: Containe
         return Fraction(0)
     moving = [p for p in packets if p.stream.codec_context is None or p.stream.codec_context.name not in ("opus", "libopus")]
     return max(Fraction(0), -min((p.pts * p.time_base for p in moving if p.pts is not None), default=Fraction(0)))
-
-
-def _chapters_of(file: InputContainer, keep: TimeRange, delay: Fraction) -> list[Chapter]:
-    """The chapters of the kept part, on the result's clock."""
-    found: list[Chapter] = []
-    for chapter in file.chapters():
-        base = chapter["time_base"] or Fraction(1, 1000)
-        begin, end = chapter["start"] * base, chapter["end"] * base
-        if keep.start is not None:
-            begin, end = max(begin, keep.start) - keep.start, end - keep.start
-        if keep.end is not None:
-            end = min(end, keep.end - (keep.start or 0))
-        if begin < end or keep.is_whole:
-            first, last = round((begin + delay) / base), round((end + delay) / base)
-            found.append({"id": chapter["id"], "start": first, "end": last, "time_base": base, "metadata": chapter["metadata"]})
-    return found
 
 
 def _video_packets(

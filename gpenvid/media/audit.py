@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from gpenvid.errors import InputError
 from gpenvid.media.audit_pictures import are_pictures, audit_pictures
 from gpenvid.media.audit_pixels import compare_pixels
 from gpenvid.media.audit_streams import compare_streams
@@ -15,6 +16,7 @@ from gpenvid.media.deinterlace import FieldOrder
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.time_range import TimeRange
 
 
 @dataclass(frozen=True)
@@ -22,34 +24,43 @@ class _VideoFacts:
     info: VideoInfo
     times: list[Fraction]
     faults: list[str]
+    keep: TimeRange
     captioned: int
     fields: Counter[FieldOrder]
 
 
-def _video_facts(path: Path) -> _VideoFacts:
+def _video_facts(path: Path, start: float | None = None, end: float | None = None) -> _VideoFacts:
     reader = VideoReader(path)
-    times, captioned, fields = [], 0, Counter[FieldOrder]()
+    times, captioned, fields, keep = list[Fraction](), 0, Counter[FieldOrder](), TimeRange()
     for frame in reader.frames():
-        times.append(frame.pts * frame.time_base)
+        moment = frame.pts * frame.time_base
+        if frame.index == 0:
+            keep = TimeRange.counted_from(moment, start, end)
+        if not keep.holds(moment):
+            continue
+        times.append(moment)
         captioned += frame.has_captions
         fields[frame.fields] += 1
-    return _VideoFacts(reader.info, times, reader.faults.sentences(path, fields=False), captioned, fields)
+    if not times:
+        raise InputError(f"{path}: no frame lies in the chosen part", "check --start and --end")
+    return _VideoFacts(reader.info, times, reader.faults.sentences(path, fields=False), keep, captioned, fields)
 
 
-def audit(source: Path, output: Path, *, pixels: bool = False) -> Audit:
+def audit(source: Path, output: Path, *, pixels: bool = False, start: float | None = None, end: float | None = None) -> Audit:
     """Compare a result with its source: times, picture properties, streams, packets, chapters, tags, attachments.
 
     Args:
         pixels: also compare the pictures themselves, which takes a second pass over both.
+        start, end: the part of the source that the result was made of, in seconds from its first frame; None for its ends.
 
     Raises:
         InputError: if either cannot be read.
         UsageError: if one is a picture and the other was not made of it.
     """
     if are_pictures(source) or are_pictures(output):
-        return audit_pictures(source, output, pixels=pixels)
+        return audit_pictures(source, output, pixels=pixels, start=start, end=end)
     result = Audit(source, output)
-    before, after = _video_facts(source), _video_facts(output)
+    before, after = _video_facts(source, start, end), _video_facts(output)
     shift = after.times[0] - before.times[0]
     _compare_times(result, before, after, shift)
     _compare_picture(result, before.info, after.info)
@@ -59,9 +70,9 @@ def audit(source: Path, output: Path, *, pixels: bool = False) -> Audit:
     elif before.captioned:
         result.compare("frames with closed captions", before.captioned, after.captioned)
     with open_input(source) as old, open_input(output) as new:
-        compare_streams(result, old, new, before.info, after.info, shift)
+        compare_streams(result, old, new, before.info, after.info, shift, before.keep)
     if pixels:
-        compare_pixels(result)
+        compare_pixels(result, before.keep)
     return result
 
 
@@ -74,8 +85,9 @@ def _compare_times(result: Audit, before: _VideoFacts, after: _VideoFacts, shift
     same = worst <= limit
     detail = f"largest difference {float(worst) * 1e3:.3f} ms, clock tick {float(tick) * 1e3:.3f} ms"
     result.findings.append(Finding("frame times", "same" if same else "differs", detail))
-    if shift:
-        result.note("start", f"all streams begin {float(shift) * 1e3:+.1f} ms later than in the source")
+    late = shift + (before.keep.start or 0)
+    if round(late * 10_000):
+        result.note("start", f"all streams begin {float(late) * 1e3:+.1f} ms later than in the source")
     for fault in before.faults:
         result.note("decoding of the source", fault)
     for fault in after.faults:

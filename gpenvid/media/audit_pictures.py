@@ -20,6 +20,7 @@ from gpenvid.media.sequence import folder_files, is_pattern, number_in, sequence
 from gpenvid.media.still_extras import BLOCKS, StillExtras
 from gpenvid.media.still_kept import about, kept_in
 from gpenvid.media.stills import is_still, laid_out, read_still
+from gpenvid.media.time_range import TimeRange
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,12 @@ def are_pictures(path: Path) -> bool:
     return is_still(path) or path.is_dir()
 
 
-def audit_pictures(source: Path, output: Path, *, pixels: bool) -> Audit:
-    """Compare picture files with the picture files, or the video, that they were made from.
+def audit_pictures(source: Path, output: Path, *, pixels: bool, start: float | None, end: float | None) -> Audit:
+    """Compare picture files with the picture files, or the video, that they were made from; of that perhaps a part. See `audit`.
 
     Raises:
         InputError: if anything cannot be read.
-        UsageError: the two are not of a kind.
+        UsageError: the two are not of a kind, or a part is named of what is no video.
     """
     if not are_pictures(output):
         raise UsageError(f"{source}: is a picture, and {output.name} is a video", "name what was made of it")
@@ -101,13 +102,15 @@ def audit_pictures(source: Path, output: Path, *, pixels: bool) -> Audit:
     files = _files(output)
     wanted: Iterator[_Picture]
     if are_pictures(source):
+        if not (start is None and end is None):
+            raise UsageError("--start and --end are for videos", "leave them out for pictures")
         names = [_place(f, source) for f in _files(source)], [_place(f, output) for f in files]
         if source.is_dir() or is_pattern(source):
             result.compare("file names" if source.is_dir() else "frame numbers", *names)
         wanted = map(_read, _files(source))
     else:
         result.compare("frame numbers", list(range(1, len(files) + 1)), [_place(f, output) for f in files])
-        wanted = _of_video(source, result)
+        wanted = _of_video(source, result, start, end)
     _compare(result, wanted, files, pixels=pixels)
     return result
 
@@ -125,14 +128,19 @@ def _read(file: Path) -> _Picture:
     return _Picture(frame.planes, extras)
 
 
-def _of_video(source: Path, result: Audit) -> Iterator[_Picture]:
+def _of_video(source: Path, result: Audit, start: float | None, end: float | None) -> Iterator[_Picture]:
     with open_input(source) as container:
         others = len(container.streams) - 1
     if others:
         result.note("streams", f"{others} beside the picture have no place in picture files")
     reader = VideoReader(source)
+    keep = TimeRange()
     for frame in reader.frames():
-        yield _Picture(picture_of(frame)[0], StillExtras())
+        moment = frame.pts * frame.time_base
+        if frame.index == 0:
+            keep = TimeRange.counted_from(moment, start, end)
+        if keep.holds(moment):
+            yield _Picture(picture_of(frame)[0], StillExtras())
     for fault in reader.faults.sentences(source):
         result.note("decoding of the source", fault)
 

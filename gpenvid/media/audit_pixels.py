@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gpenvid.media.findings import Audit
 from gpenvid.media.frame import Plane
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.time_range import TimeRange
 
 BLOCK = 16
 """Side in samples of the blocks that are compared one by one."""
@@ -16,14 +17,19 @@ _CLEAR = 30.0
 """A block under this many dB has been repainted; the codecs' defaults stay above 38 on most pictures."""
 
 
-def compare_pixels(result: Audit) -> None:
-    """Compare the first planes (luma, or green) of two videos frame by frame, and add how much of them stayed. See `PixelTally`."""
+def compare_pixels(result: Audit, keep: TimeRange) -> None:
+    """Compare the first planes (luma, or green) of two videos frame by frame, and add how much of them stayed. See `PixelTally`.
+
+    Args:
+        keep: the part of the source that the result was made of.
+    """
     before, after = VideoReader(result.source), VideoReader(result.output)
     if before.info.layout.bits != after.info.layout.bits or before.info.geometry != after.info.geometry:
         result.note("pixels", "not compared: size or bit depth differ")
         return
     tally = PixelTally(before.info.layout.bits)
-    for old, new in zip(before.frames(), after.frames(), strict=False):
+    kept = (frame for frame in before.frames() if keep.holds(frame.pts * frame.time_base))
+    for old, new in zip(kept, after.frames(), strict=False):
         tally.add(old.planes[0], new.planes[0])
     tally.tell(result)
 

@@ -15,7 +15,9 @@ from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
+from gpenvid.media.chapters import chapters_of
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
+from gpenvid.media.copying import cut_of
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
@@ -39,14 +41,17 @@ class _Packets:
     times: list[Fraction]
 
 
-def compare_streams(result: Audit, old: InputContainer, new: InputContainer, before: VideoInfo, after: VideoInfo, shift: Fraction) -> None:
+def compare_streams(
+    result: Audit, old: InputContainer, new: InputContainer, before: VideoInfo, after: VideoInfo, shift: Fraction, keep: TimeRange
+) -> None:
     """Compare all that two files hold beside the pictures of their main video streams.
 
     Args:
         shift: seconds by which the result's pictures are later than the source's.
+        keep: the part of the source that the result was made of.
     """
     container = container_for_output(result.output) if result.output.suffix else MATROSKA
-    plan = plan_part(result.source, plan_streams(result.source, before, container), container, TimeRange())
+    plan = plan_part(result.source, plan_streams(result.source, before, container), container, keep)
     for sentence in (*plan.dropped, *plan.notes):
         result.note("stream", sentence)
     wanted = [old.streams[i] for i in plan.copied if not _is_cover(old.streams[i])]
@@ -56,12 +61,13 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
     on_track = partial(track_keeps, container=container)
     main, copy = old.streams[before.stream_index], new.streams[after.stream_index]
     _compare_marks(result, "video", main, copy, container)
-    _compare_tags(result, "video tag", main.metadata, copy.metadata, OWN_STREAM_TAGS, on_track)
+    own = OWN_STREAM_TAGS if keep.is_whole else OWN_STREAM_TAGS | {"timecode"}  # it tells of the first frame
+    _compare_tags(result, "video tag", main.metadata, copy.metadata, own, on_track)
     covers = [_cover_digests(result.source, old), _cover_digests(result.output, new)]
     # After the covers: reading one stream of a file takes the others' packets away.
     if len(wanted) == len(kept):
         offsets = jump_offsets(result.source)
-        first, second = _packets_by_stream(old, wanted, offsets), _packets_by_stream(new, kept, [Fraction(0)])
+        first, second = _packets_by_stream(old, wanted, offsets, keep), _packets_by_stream(new, kept, [Fraction(0)], TimeRange())
         for a, b in zip(wanted, kept, strict=True):
             name = f"stream {a.index} ({_kind(a)})"
             _compare_packets(result, name, first[a.index], second[b.index], shift, b.time_base or Fraction(1, 1000), len(offsets) - 1)
@@ -72,7 +78,7 @@ def compare_streams(result: Audit, old: InputContainer, new: InputContainer, bef
     files = [_attachments(old), _attachments(new)]
     if plan.attachments or files[1]:
         result.compare("attachments", *files)
-    _compare_chapters(result, old, new, shift, kept=plan.chapters)
+    _compare_chapters(result, old, new, shift + (keep.start or 0), keep, kept=plan.chapters)
     if old.format.name == new.format.name == "mpegts":
         before_service, after_service = service_of(result.source), service_of(result.output)
         result.compare("service", before_service.name, after_service.name)
@@ -101,22 +107,27 @@ def _attachments(container: InputContainer) -> list[tuple[str | None, str]]:
     return [(s.metadata.get("filename"), hashlib.sha256(s.data).hexdigest()[:16]) for s in files]
 
 
-def _packets_by_stream(container: InputContainer, streams: Iterable[Stream], offsets: list[Fraction]) -> dict[int, _Packets]:
+def _packets_by_stream(
+    container: InputContainer, streams: Iterable[Stream], offsets: list[Fraction], keep: TimeRange
+) -> dict[int, _Packets]:
     chosen = list(streams)
     hashes = {s.index: (hashlib.sha256(), hashlib.sha256()) for s in chosen}
     counts = {s.index: 0 for s in chosen}
     times: dict[int, list[Fraction]] = {s.index: [] for s in chosen}
     codecs = {s.index: s.codec_context.codec.canonical_name if s.codec_context else "" for s in chosen}
     lines = {s.index: FollowingTimeline(offsets) for s in chosen}
+    cuts = {s.index: cut_of(s, keep) for s in chosen}
     if chosen:
         try:
             for packet in packets_of(container, chosen):
                 index, data = packet.stream_index, bytes(packet)
                 if data and not is_empty_text(packet.stream, data):
+                    lines[index].mend(packet)
+                    if not cuts[index].take(packet):
+                        continue
                     counts[index] += 1
                     hashes[index][0].update(data)
                     hashes[index][1].update(payload(codecs[index], data))
-                    lines[index].mend(packet)
                     if packet.pts is not None:
                         times[index].append(packet.pts * packet.time_base)
         except (av.error.FFmpegError, OSError):
@@ -166,18 +177,18 @@ def _marks(disposition: int) -> str:
     return ", ".join(str(flag.name) for flag in Disposition if disposition & int(flag)) or "none"
 
 
-def _compare_chapters(result: Audit, old: InputContainer, new: InputContainer, shift: Fraction, *, kept: bool) -> None:
-    def listed(container: InputContainer, move: Fraction) -> list[tuple[int, int, str]]:
+def _compare_chapters(result: Audit, old: InputContainer, new: InputContainer, late: Fraction, keep: TimeRange, *, kept: bool) -> None:
+    def listed(container: InputContainer, part: TimeRange, move: Fraction) -> list[tuple[int, int, str]]:
         found = []
-        for chapter in container.chapters():
+        for chapter in chapters_of(container, part, move):
             base = chapter["time_base"] or Fraction(1, 1000)
-            start, end = (round((chapter[edge] * base + move) * 1000) for edge in ("start", "end"))
+            start, end = (round(chapter[edge] * base * 1000) for edge in ("start", "end"))
             found.append((start, end, chapter["metadata"].get("title", "")))
         return found
 
     if not kept:
         return  # said already, or there are none
-    before, after = listed(old, shift), listed(new, Fraction(0))
+    before, after = listed(old, keep, late), listed(new, TimeRange(), Fraction(0))
     close = [(a[2], abs(a[0] - b[0]) <= 1, abs(a[1] - b[1]) <= 1) for a, b in zip(before, after, strict=False)]
     if len(before) == len(after) and close == [(b[2], True, True) for b in after]:
         after = before  # both are rounded to milliseconds

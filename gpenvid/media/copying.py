@@ -46,7 +46,7 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
     """
     offsets = [Fraction(0)] if not indices else jump_offsets(source)
     lines = {index: _Line(FollowingTimeline(offsets), strict=strict) for index in indices}
-    cuts = {index: _cut_of(file.streams[index], keep) for index in indices}
+    cuts = {index: cut_of(file.streams[index], keep) for index in indices}
     shift = keep.start or Fraction(0)
     last = Fraction(-(10**9))
     packets = packets_of(file, [file.streams[i] for i in indices])
@@ -90,7 +90,7 @@ def decoded_at(packet: Packet[Any]) -> Fraction:
     return ((packet.dts if packet.dts is not None else packet.pts) or 0) * packet.time_base
 
 
-class _Cut:
+class Cut:
     """What of a stream a part keeps: packets that begin in it."""
 
     def __init__(self, keep: TimeRange) -> None:
@@ -101,7 +101,7 @@ class _Cut:
         return self.keep.holds(shown_at(packet))
 
 
-class _SubtitleCut(_Cut):
+class _SubtitleCut(Cut):
     """Subtitles that are on screen when the part begins are kept from there on, and end with it.
 
     Bitmaps of Blu-ray discs and broadcasts state no duration: of these, only the ones that begin in the part.
@@ -123,7 +123,7 @@ class _SubtitleCut(_Cut):
         return True
 
 
-class _PictureCut(_Cut):
+class _PictureCut(Cut):
     """A copied video stream begins with a keyframe; what refers to pictures before it is left out.
 
     At the end, pictures that others are predicted from are kept: in the order of decoding they lie before the end.
@@ -144,8 +144,9 @@ class _PictureCut(_Cut):
         return self.keep.end is None or decoded_at(packet) < self.keep.end
 
 
-def _cut_of(stream: Stream, keep: TimeRange) -> _Cut:
-    kind = {"video": _PictureCut, "subtitle": _SubtitleCut}.get(stream.type, _Cut)
+def cut_of(stream: Stream, keep: TimeRange) -> Cut:
+    """How a stream is cut to a part."""
+    kind = {"video": _PictureCut, "subtitle": _SubtitleCut}.get(stream.type, Cut)
     return kind(keep)
 
 

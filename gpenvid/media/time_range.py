@@ -16,6 +16,12 @@ class TimeRange:
     start: Fraction | None = None
     end: Fraction | None = None
 
+    @classmethod
+    def counted_from(cls, first: Fraction, start: float | None, end: float | None) -> TimeRange:
+        """The range between two moments in seconds from the first frame, which lies at `first` on the source's clock."""
+        begin, last = (None if moment is None else first + Fraction(moment).limit_denominator(1_000_000) for moment in (start, end))
+        return cls(begin, last)
+
     def holds(self, time: Fraction) -> bool:
         """Whether a moment lies in the range (end excluded)."""
         return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
