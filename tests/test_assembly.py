@@ -112,10 +112,26 @@ def test_an_unknown_extension_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("muxer", "codec"), [("mp4", "h264"), ("matroska", "ffv1"), ("mpegts", "h264"), ("webm", "vp9"), ("mov", "prores")]
+    ("suffix", "codec"),
+    [
+        (".mp4", "h264"),
+        (".mkv", "ffv1"),
+        (".ts", "h264"),
+        (".webm", "vp9"),
+        (".mov", "prores"),
+        (".m2ts", "hdmv_pgs_subtitle"),
+        (".mp4", "opus"),
+    ],
 )
-def test_muxers_take_their_codecs(muxer: str, codec: str) -> None:
-    assert codec in supported_codecs(muxer)
+def test_containers_take_their_codecs(suffix: str, codec: str) -> None:
+    assert codec in supported_codecs(container_for_output(Path(f"a{suffix}")))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mov", "opus"), (".mov", "vp9"), (".m2ts", "dvb_subtitle"), (".ts", "hdmv_pgs_subtitle"), (".webm", "h264")]
+)
+def test_containers_do_not_take_what_their_muxer_refuses(suffix: str, codec: str) -> None:
+    assert codec not in supported_codecs(container_for_output(Path(f"a{suffix}")))
 
 
 @given(st.fractions(0, 10), st.fractions(0, 10), st.fractions(0, 10))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Stream
@@ -28,7 +29,9 @@ from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
 from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan
 from gpenvid.media.time_range import TimeRange
-from gpenvid.media.transport import Service, service_of
+from gpenvid.media.transport import service_of_source
+
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 _BEGINNING = 256
 """Packets held until the earliest time of all streams is known."""
@@ -133,10 +136,20 @@ def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, 
     options = {} if plan.itunes else dict(container.options)
     if container.muxer in ("mp4", "mov"):
         # Start offsets are written in the movie's own clock, a millisecond by default; one that all streams share is exact.
-        bases = [info.time_base, *(file.streams[i].time_base for i in plan.copied)]
-        clock = lcm(*(base.denominator for base in bases if base))
-        options["movie_timescale"] = str(clock if clock < 2**31 else max(base.denominator for base in bases if base))
+        clocks = [_clock_in_mp4(file.streams[i]) for i in (info.stream_index, *plan.copied)]
+        clock = lcm(*clocks)
+        options["movie_timescale"] = str(clock if clock < 2**31 else max(clocks))
     return options
+
+
+def _clock_in_mp4(stream: Stream) -> int:
+    """Ticks in a second of a track that FFmpeg writes of a stream: sound counts samples, pictures at least ten thousand."""
+    if isinstance(stream, AudioStream) and stream.rate:
+        return int(stream.rate)
+    ticks = (stream.time_base or Fraction(1, 1000)).denominator
+    while isinstance(stream, VideoStream) and ticks < 10_000:
+        ticks *= 2
+    return ticks
 
 
 def _add_video(output: OutputContainer, file: InputContainer, info: VideoInfo, settings: EncoderSettings) -> VideoStream:
@@ -160,6 +173,9 @@ def _add_others(output: OutputContainer, file: InputContainer, plan: StreamPlan)
     for index in plan.copied:
         origin = file.streams[index]
         stream = output.add_stream_from_template(origin, opaque=True)
+        if isinstance(stream, AudioStream) and output.format.name == "mp4" and stream.codec_context.layout.name.endswith(" channels"):
+            # Matroska and AVI do not say which channels PCM has, and MP4 must: those that all programs take them for.
+            stream.codec_context.layout = _USUAL_LAYOUTS.get(stream.codec_context.layout.nb_channels, stream.codec_context.layout)
         stream.disposition = origin.disposition
         stream.metadata.update(_stream_tags(origin))
         others[index] = stream
@@ -198,7 +214,7 @@ def _copy_tags(output: OutputContainer, file: InputContainer, tags: dict[str, st
     if plan.itunes and tags:
         output.metadata["encoding_tool"] = "; ".join(tags.values())  # iTunes has no tag of our own
     if output.format.name == "mpegts":
-        service = service_of(Path(file.name)) if file.format.name == "mpegts" else Service()
+        service = service_of_source(file)
         if service.name:
             output.metadata["service_name"] = service.name
         # Transport streams have only these two, and no tag of our own either.

@@ -25,7 +25,7 @@ from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, pac
 from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_keeps, is_empty_text, lost_marks, plan_streams, track_keeps
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
-from gpenvid.media.transport import service_of
+from gpenvid.media.transport import service_of, service_of_source
 
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
 
@@ -57,7 +57,8 @@ def compare_streams(
     wanted = [old.streams[i] for i in plan.copied if not _is_cover(old.streams[i])]
     kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not _is_cover(s)]
     kept = [s for s in kept if not isinstance(s, AttachmentStream)]
-    result.compare("copied streams", [_kind(s) for s in wanted], [_kind(s) for s in kept])
+    same_name = container.muxer in ("mp4", "mov")  # one number stands for both kinds of MPEG sound
+    result.compare("copied streams", *([_kind(s, mp2_is_mp3=same_name) for s in streams] for streams in (wanted, kept)))
     on_track = partial(track_keeps, container=container)
     main, copy = old.streams[before.stream_index], new.streams[after.stream_index]
     _compare_marks(result, "video", main, copy, container)
@@ -70,7 +71,10 @@ def compare_streams(
         first, second = _packets_by_stream(old, wanted, offsets, keep), _packets_by_stream(new, kept, [Fraction(0)], TimeRange())
         for a, b in zip(wanted, kept, strict=True):
             name = f"stream {a.index} ({_kind(a)})"
-            _compare_packets(result, name, first[a.index], second[b.index], shift, b.time_base or Fraction(1, 1000), len(offsets) - 1)
+            old_tick, new_tick = (s.time_base or Fraction(1, 1000) for s in (a, b))
+            # Both this stream and the picture it is measured against are rounded to the result's clock, and it was to the source's.
+            limit = 2 * new_tick + old_tick / 2
+            _compare_packets(result, name, first[a.index], second[b.index], shift, limit, len(offsets) - 1)
             _compare_marks(result, name, a, b, container)
             _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, on_track)
     if any(covers) and not any("cover" in sentence for sentence in plan.dropped):
@@ -79,13 +83,20 @@ def compare_streams(
     if plan.attachments or files[1]:
         result.compare("attachments", *files)
     _compare_chapters(result, old, new, shift + (keep.start or 0), keep, kept=plan.chapters)
-    if old.format.name == new.format.name == "mpegts":
-        before_service, after_service = service_of(result.source), service_of(result.output)
-        result.compare("service", before_service.name, after_service.name)
-        ours = after_service.provider.removeprefix(before_service.provider)  # behind it stands what restored the faces
-        result.compare("service provider", before_service.provider, after_service.provider.removesuffix(ours))
     lost = {k.lower() for k in old.metadata} - ITUNES_TAGS if plan.itunes else set()
+    if new.format.name == "mpegts":
+        lost |= _compare_services(result, old)
     _compare_tags(result, "file tag", old.metadata, new.metadata, OWN_TAGS | lost, partial(file_keeps, container=container))
+
+
+def _compare_services(result: Audit, old: InputContainer) -> set[str]:
+    """Compare name and provider of a transport stream's service. Returns the tags that stand for them in other files."""
+    before, after = service_of_source(old), service_of(result.output)
+    if before.name:
+        result.compare("service", before.name, after.name)
+    ours = after.provider.removeprefix(before.provider)  # behind it stands what restored the faces
+    result.compare("service provider", before.provider, after.provider.removesuffix(ours))
+    return {"service_name", "service_provider"}
 
 
 def _is_cover(stream: Stream) -> bool:
@@ -135,19 +146,19 @@ def _packets_by_stream(
     return {i: _Packets(a.hexdigest()[:16], b.hexdigest()[:16], counts[i], times[i]) for i, (a, b) in hashes.items()}
 
 
-def _kind(stream: Stream) -> str:
-    return f"{stream.type} {stream.codec_context.codec.canonical_name if stream.codec_context else '?'}"
+def _kind(stream: Stream, *, mp2_is_mp3: bool = False) -> str:
+    name = stream.codec_context.codec.canonical_name if stream.codec_context else "?"
+    return f"{stream.type} {'mp3' if mp2_is_mp3 and name == 'mp2' else name}"
 
 
-def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets, shift: Fraction, tick: Fraction, joints: int) -> None:
+def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets, shift: Fraction, limit: Fraction, joints: int) -> None:
     if before.digest != after.digest and (before.count, before.content) == (after.count, after.content):
         result.note(f"{name} packets", f"all {before.count} hold the same, framed as the container needs it")
     else:
         result.compare(f"{name} packets", (before.count, before.digest), (after.count, after.digest))
     if len(before.times) == len(after.times) and before.times:
         differences = [abs(b + shift - a) for b, a in zip(before.times, after.times, strict=True)]
-        # Both this stream and the picture it is measured against are rounded to the result's clock.
-        late = sum(d > 2 * tick for d in differences)
+        late = sum(d > limit for d in differences)
         detail = f"largest difference {float(max(differences)) * 1e3:.3f} ms"
         if 0 < late <= _ROUGH * joints:
             result.note(f"{name} times", f"{detail}, in {late} packets where the parts of the source were joined")
@@ -155,9 +166,7 @@ def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets
             result.findings.append(Finding(f"{name} times", "differs" if late else "same", detail))
         offset = before.times[0] + shift - after.times[0]
         result.findings.append(
-            Finding(
-                f"{name} against the picture", "same" if abs(offset) <= 2 * tick else "differs", f"moved by {float(-offset) * 1e3:.3f} ms"
-            )
+            Finding(f"{name} against the picture", "same" if abs(offset) <= limit else "differs", f"moved by {float(-offset) * 1e3:.3f} ms")
         )
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import av
+from av.codec.codec import Codec, UnknownCodecError
 from av.format import ContainerFormat
 
 from gpenvid.errors import UsageError
@@ -37,7 +38,7 @@ CONTAINERS = (
     Container("matroska", ".mkv"),
     Container("webm", ".webm"),
     Container("mpegts", ".ts", (("mpegts_copyts", "1"),)),
-    Container("mpegts", ".m2ts", (("mpegts_copyts", "1"),)),
+    Container("mpegts", ".m2ts", (("mpegts_copyts", "1"), ("mpegts_m2ts_mode", "1"))),
 )
 MATROSKA = CONTAINERS[3]
 
@@ -78,19 +79,32 @@ def container_for_source(path: Path, demuxer: str, *, alpha: bool) -> tuple[Cont
     return MATROSKA, f"{path.name} is {demuxer}, which cannot be written with exact times; the result is Matroska (.mkv)"
 
 
-# FFmpeg's transport stream muxer does not tell what it takes.
+# FFmpeg's transport stream muxer does not tell what it takes, and Blu-ray's kind of them has other subtitles than broadcasts.
 _MPEGTS_VIDEO = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"})
 _MPEGTS_SOUND = frozenset({"aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus"})
-_MPEGTS_CODECS = _MPEGTS_VIDEO | _MPEGTS_SOUND | {"dvb_subtitle", "dvbsub", "dvb_teletext"}
+_MPEGTS_TEXTS = {".ts": frozenset({"dvb_subtitle", "dvb_teletext"}), ".m2ts": frozenset({"hdmv_pgs_subtitle"})}
+
+# Of MP4's codecs FFmpeg's QuickTime muxer lists these as well, and then refuses them.
+_NOT_IN_MOV = frozenset({"av1", "flac", "opus", "vp8", "vp9"})
 
 
 @lru_cache(maxsize=16)
-def supported_codecs(muxer: str) -> frozenset[str]:
-    """Names of the codecs a muxer takes. Asking FFmpeg takes about 2 ms, so the answer is kept."""
-    if muxer == "mpegts":
-        return _MPEGTS_CODECS
-    with av.open(os.devnull, "w", format=muxer) as probe:
-        return frozenset(probe.supported_codecs)
+def supported_codecs(container: Container) -> frozenset[str]:
+    """Canonical names of the codecs that can be written into a container. Asking FFmpeg takes about 2 ms, so the answer is kept."""
+    if container.muxer == "mpegts":
+        return _MPEGTS_VIDEO | _MPEGTS_SOUND | _MPEGTS_TEXTS[container.suffix]
+    with av.open(os.devnull, "w", format=container.muxer) as probe:
+        names = frozenset(map(_canonical, probe.supported_codecs))
+    return names - _NOT_IN_MOV if container.muxer == "mov" else names
+
+
+def _canonical(name: str) -> str:
+    for mode in ("r", "w"):
+        try:
+            return str(Codec(name, mode).canonical_name)
+        except UnknownCodecError:
+            continue
+    return name
 
 
 @lru_cache(maxsize=16)

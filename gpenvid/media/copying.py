@@ -45,7 +45,7 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
         strict: decoding times of a stream must not stand still either, as in MP4.
     """
     offsets = [Fraction(0)] if not indices else jump_offsets(source)
-    lines = {index: _Line(FollowingTimeline(offsets), strict=strict) for index in indices}
+    lines = {index: _Line(file.streams[index], FollowingTimeline(offsets), strict=strict) for index in indices}
     cuts = {index: cut_of(file.streams[index], keep) for index in indices}
     shift = keep.start or Fraction(0)
     last = Fraction(-(10**9))
@@ -169,7 +169,8 @@ def _without_header(packet: Packet[Any]) -> Packet[Any]:
 class _Line:
     """The times of one stream: on one clock, none missing, decoding times never falling, nor standing still where the muxer is `strict`."""
 
-    def __init__(self, timeline: FollowingTimeline, *, strict: bool) -> None:
+    def __init__(self, stream: Stream, timeline: FollowingTimeline, *, strict: bool) -> None:
+        self._lasts = stream.type in ("audio", "video")
         self._timeline = timeline
         self._least = int(strict)
         self._last: int | None = None
@@ -194,5 +195,7 @@ class _Line:
             packet.dts = self._last + self._least
             if packet.pts is not None:
                 packet.pts = max(packet.pts, packet.dts)
+        if self._lasts and not packet.duration and self._last is not None:
+            packet.duration = packet.dts - self._last  # Matroska may state none, and MP4 hides a last packet that lasts no time
         self._last = packet.dts
         return falls

@@ -133,7 +133,7 @@ def offered_formats(encoder: str) -> list[str]:
 
 def container_holds(container: Container, codec: str) -> bool:
     """Whether FFmpeg's muxer for this container takes a codec (by its stream name)."""
-    return codec in supported_codecs(container.muxer)
+    return codec in supported_codecs(container)
 
 
 def estimated_bytes(settings: EncoderSettings, frames: int) -> int:

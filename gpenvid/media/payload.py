@@ -11,12 +11,14 @@ def payload(codec: str, data: bytes) -> bytes:
     """A packet without its framing, so that the same sound or picture is equal in MP4 and in a transport stream.
 
     Args:
-        codec: FFmpeg's codec name; others than `aac`, `h264` and `hevc` are framed alike everywhere.
+        codec: FFmpeg's codec name; others than `aac`, `dvb_subtitle`, `h264` and `hevc` are framed alike everywhere.
     """
     if codec == "aac":
         return _without_adts(data)
     if codec == "h264":
         return b"".join(unit for unit in _units(data) if unit[0] & 31 not in _H264_HEADERS)
+    if codec == "dvb_subtitle":
+        return data[2:-1] if data[:2] == b"\x20\0" and data[-1:] == b"\xff" else data  # ETSI EN 300 743, section 7.2
     if codec == "hevc":
         return b"".join(unit for unit in _units(data) if unit[0] >> 1 & 63 not in _HEVC_HEADERS)
     return data

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from gpenvid.media.containers import MATROSKA, Container, supported_codecs
+from gpenvid.media.containers import CONTAINERS, MATROSKA, Container, supported_codecs
 from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
 
 # Written by the muxer itself, or about the file's own bytes.
@@ -94,9 +94,7 @@ def lost_marks(stream: Stream, container: Container) -> list[str]:
 
 
 def _place(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
-    codec = stream.codec_context
-    name = codec.name if codec else stream.type
-    what = name_of(stream)
+    codec, what = stream.codec_context, name_of(stream)
     if isinstance(stream, AttachmentStream):
         if container.muxer == "matroska":
             plan.attachments.append(stream.index)
@@ -114,8 +112,8 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
     elif isinstance(stream, VideoStream) and not stream.codec_context.width:
         what += ", a cover picture," if is_attached_picture(stream) else ""
         plan.dropped.append(f"{what} states no picture size and cannot be copied")
-    elif not _takes(container, codec.codec.canonical_name, name):
-        plan.dropped.append(f"{what} does not fit into {container.suffix} ({_who_takes(codec.codec.canonical_name, name, container)})")
+    elif codec.codec.canonical_name not in supported_codecs(container):
+        plan.dropped.append(f"{what} does not fit into {container.suffix} ({_who_takes(codec.codec.canonical_name)})")
     else:
         plan.copied.append(stream.index)
         plan.itunes |= container.muxer == "mp4" and isinstance(stream, VideoStream) and is_attached_picture(stream)
@@ -137,16 +135,9 @@ def _place_data(stream: Stream, file: InputContainer, container: Container, plan
     plan.dropped.append(f"stream {stream.index} (data{f', {told}' if told else ''}) cannot be copied")
 
 
-def _takes(container: Container, canonical: str, name: str) -> bool:
-    supported = supported_codecs(container.muxer)
-    return canonical in supported or name in supported
-
-
-def _who_takes(canonical: str, name: str, container: Container) -> str:
-    for other in (MATROSKA, Container("mp4", ".mp4"), Container("mov", ".mov")):
-        if other.muxer != container.muxer and _takes(other, canonical, name):
-            return f"a {other.suffix} output keeps it"
-    return "no container that gpenvid writes does"
+def _who_takes(codec: str) -> str:
+    other = next((c for c in (MATROSKA, *CONTAINERS) if codec in supported_codecs(c)), None)
+    return f"a {other.suffix} output keeps it" if other else "no container that gpenvid writes does"
 
 
 def _say_which_video(file: InputContainer, info: VideoInfo, plan: StreamPlan) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from av.container import InputContainer
+
 _PID, _TABLE, _DESCRIPTOR = 0x11, 0x42, 0x48  # the services of this very stream, ETSI EN 300 468
 _BEGINNING = 4 << 20  # bytes; the table is repeated every two seconds at most
 _PACKET, _SYNC = 188, 0x47
@@ -17,6 +19,13 @@ class Service:
 
     name: str = ""
     provider: str = ""
+
+
+def service_of_source(file: InputContainer) -> Service:
+    """The service that a source of any kind comes from: recorders keep it as tags."""
+    if file.format.name == "mpegts":
+        return service_of(Path(file.name))
+    return Service(file.metadata.get("service_name", ""), file.metadata.get("service_provider", ""))
 
 
 def service_of(path: Path) -> Service:

@@ -1,0 +1,160 @@
+"""From every kind of container into every other: what fits is there in step, what does not is named before the work."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from films import Film
+
+import gpenvid
+from gpenvid import RestoreSettings
+from gpenvid.media.audit import audit
+from gpenvid.media.containers import CONTAINERS
+
+SUFFIXES = [c.suffix for c in CONTAINERS if c.suffix != ".m4v"]
+SOUNDS = {
+    "alac": "s16p",
+    "flac": "s16",
+    "libopus": "s16",
+    "mp2": "s16",
+    "pcm_s16be": "s16",
+    "pcm_s24le": "s32",
+    "pcm_u8": "u8",
+    "wavpack": "s16p",
+}
+TAKEN = {
+    "alac": {".mp4", ".mov", ".mkv"},
+    "flac": {".mp4", ".mkv"},
+    "libopus": {".mp4", ".mkv", ".webm", ".ts", ".m2ts"},
+    "mp2": {".mp4", ".mov", ".mkv", ".ts", ".m2ts"},
+    "pcm_s16be": {".mp4", ".mov", ".mkv"},
+    "pcm_s24le": {".mp4", ".mov", ".mkv"},
+    "pcm_u8": {".mov", ".mkv"},
+    "wavpack": {".mkv"},
+}
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    return RestoreSettings(model=str(tiny_model), detector="builtin")
+
+
+def _write(path: Path, codec: str) -> Path:
+    """Ten frames and 0.4 s of sound in Matroska, which counts milliseconds and says little about sound."""
+    pictures = Film(sounds=(), frames=10).write(path.with_name("pictures.mkv"))
+    with av.open(str(pictures)) as source, av.open(str(path), "w") as film:
+        video = film.add_stream_from_template(source.streams.video[0], opaque=True)
+        sound = film.add_stream(codec, rate=48000, format=SOUNDS[codec], layout="stereo")
+        sound.codec_context.open()
+        resampler = av.AudioResampler(SOUNDS[codec], "stereo", 48000, sound.codec_context.frame_size or 1024)
+        tone = av.AudioFrame.from_ndarray(np.tile((9000 * np.sin(np.arange(19200) / 20)).astype(np.int16), (2, 1)), "s16p", "stereo")
+        tone.sample_rate, tone.pts, tone.time_base = 48000, 0, Fraction(1, 48000)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                film.mux(packet)
+        for frame in (*resampler.resample(tone), *resampler.resample(None), None):
+            film.mux(sound.encode(frame))
+    return path
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("codec", SOUNDS)
+def test_sound_is_copied_in_step_or_named(codec: str, suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _write(tmp_path / "film.mkv", codec)
+    report = gpenvid.restore(source, tmp_path / f"out{suffix}", settings)
+    with av.open(str(tmp_path / f"out{suffix}")) as file:
+        assert len(file.streams.audio) == (suffix in TAKEN[codec])
+    assert any("does not fit" in w for w in report.warnings) == (suffix not in TAKEN[codec])
+    assert [f for f in audit(source, tmp_path / f"out{suffix}").findings if f.outcome == "differs"] == []
+
+
+def test_pcm_sounds_the_same_in_mp4(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _write(tmp_path / "film.mkv", "pcm_s16be")
+    gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    samples = []
+    for path in (source, tmp_path / "out.mp4"):
+        with av.open(str(path)) as file:
+            samples.append(np.concatenate([f.to_ndarray() for f in file.decode(audio=0)], axis=1))
+            layout = file.streams.audio[0].codec_context.layout.name
+    assert np.array_equal(*samples)
+    assert layout == "stereo"
+
+
+def test_sound_that_begins_between_milliseconds_stays_in_step(settings: RestoreSettings, tmp_path: Path) -> None:
+    """MP4 counts a late start in a clock of the whole file, which has to know of all tracks' own."""
+    source = Film(frames=10, sound_start=Fraction(62, 1000)).write(tmp_path / "film.mkv")
+    gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    starts = []
+    for path in (source, tmp_path / "out.mp4"):
+        with av.open(str(path)) as file:
+            starts.append([min(p.pts * p.time_base for p in file.demux(s) if p.pts is not None) for s in file.streams.audio])
+    assert abs(starts[0][0] - starts[1][0]) < Fraction(1, 2000)
+
+
+def _segment(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + struct.pack(">H", len(body)) + body
+
+
+def _composition(number: int, objects: bytes) -> bytes:
+    return _segment(0x16, struct.pack(">HHBHBBBB", 320, 240, 0x10, number, 0x80 if objects else 0, 0, 0, bool(objects)) + objects)
+
+
+def _blu_ray(path: Path) -> Path:
+    """A film with a bitmap subtitle as Blu-ray discs have them: a white square of 16 pixels from 0.1 to 0.3 s."""
+    place = struct.pack(">HH", 100, 180)
+    window = _segment(0x17, b"\1\0" + place + struct.pack(">HH", 16, 16))
+    palette = _segment(0x14, b"\0\0" + bytes([1, 235, 128, 128, 255]))
+    lines = (b"\1" * 16 + b"\0\0") * 16
+    picture = _segment(0x15, b"\0\0\0\xc0" + struct.pack(">I", len(lines) + 4)[1:] + struct.pack(">HH", 16, 16) + lines)
+    end = _segment(0x80, b"")
+    shown = _composition(1, b"\0\0\0\0" + place) + window + palette + picture + end
+    pictures = Film(sounds=(), frames=10).write(path.with_name("pictures.mkv"))
+    with av.open(str(pictures)) as source, av.open(str(path), "w") as film:
+        video, texts = film.add_stream_from_template(source.streams.video[0], opaque=True), film.add_mux_stream("pgssub")
+        texts.time_base = Fraction(1, 1000)
+        film.start_encoding()
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                film.mux(packet)
+        for moment, data in ((100, shown), (300, _composition(2, b"") + window + end)):
+            packet = av.Packet(data)
+            packet.pts = packet.dts = moment
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 1000), texts, True
+            film.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".m2ts"])
+def test_bitmap_subtitles_of_blu_ray_are_copied(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _blu_ray(tmp_path / "film.mkv")
+    report = gpenvid.restore(source, tmp_path / f"out{suffix}", settings)
+    assert report.warnings == []
+    with av.open(str(tmp_path / f"out{suffix}")) as file:
+        assert [s.codec_context.name for s in file.streams.subtitles] == ["pgssub"]
+    assert audit(source, tmp_path / f"out{suffix}").passed
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mp4", ".webm"])
+def test_bitmap_subtitles_of_blu_ray_are_named_where_they_do_not_fit(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    report = gpenvid.restore(_blu_ray(tmp_path / "film.mkv"), tmp_path / f"out{suffix}", settings)
+    assert report.warnings[0] == f"stream 1 (subtitle, pgssub) does not fit into {suffix} (a .mkv output keeps it)"
+
+
+@pytest.mark.parametrize(("start", "end"), [(None, None), (0.3, 0.9)])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_broadcast_goes_into_every_container(
+    suffix: str, start: float | None, end: float | None, shared: Path, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    """A recording with two sounds, bitmap subtitles, a cover and the name of its service."""
+    source, out = shared / "media" / "formats" / "fate_law-and-order-partial.wtv", tmp_path / f"out{suffix}"
+    gpenvid.restore(source, out, RestoreSettings(model=settings.model, detector="builtin", start=start, end=end))
+    result = audit(source, out, start=start, end=end)
+    assert [f for f in result.findings if f.outcome == "differs"] == []
+    assert suffix not in (".ts", ".m2ts") or any((f.what, f.detail) == ("service", "five") for f in result.findings)
