@@ -86,6 +86,24 @@ def test_pcm_sounds_the_same_in_mp4(settings: RestoreSettings, tmp_path: Path) -
     assert layout == "stereo"
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+def test_pcm_in_packets_of_another_length_is_the_same_sound(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    """MXF has a packet for each picture, MP4 and QuickTime are read in packets of their own."""
+    with av.open(str(_write(tmp_path / "film.mkv", "pcm_s24le"))) as film, av.open(str(tmp_path / "film.mxf"), "w") as mxf:
+        video, sound = mxf.add_stream("mpeg2video", rate=25), mxf.add_stream("pcm_s16le", rate=48000, layout="stereo")
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        for frame in film.decode(video=0):
+            picture = frame.reformat(format="yuv420p")
+            picture.pict_type = 0
+            mxf.mux(video.encode(picture))
+        tone = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 19200), np.int16), "s16", "stereo")
+        tone.sample_rate, tone.pts, tone.time_base = 48000, 0, Fraction(1, 48000)
+        for stream, frame in ((sound, tone), (sound, None), (video, None)):
+            mxf.mux(stream.encode(frame))
+    gpenvid.restore(tmp_path / "film.mxf", tmp_path / f"out{suffix}", settings)
+    assert audit(tmp_path / "film.mxf", tmp_path / f"out{suffix}").passed
+
+
 def test_sound_that_begins_between_milliseconds_stays_in_step(settings: RestoreSettings, tmp_path: Path) -> None:
     """MP4 counts a late start in a clock of the whole file, which has to know of all tracks' own."""
     source = Film(frames=10, sound_start=Fraction(62, 1000)).write(tmp_path / "film.mkv")
