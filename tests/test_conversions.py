@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import Film
+from films import Film, chapters
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -176,3 +176,33 @@ def test_a_broadcast_goes_into_every_container(
     result = audit(source, out, start=start, end=end)
     assert [f for f in result.findings if f.outcome == "differs"] == []
     assert suffix not in (".ts", ".m2ts") or any((f.what, f.detail) == ("service", "five") for f in result.findings)
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".m2ts"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+def test_a_second_picture_goes_into_transport_streams(codec: str, suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    film = Film(videos=("libx264", codec), frames=10).write(tmp_path / "film.mkv")
+    gpenvid.restore(film, tmp_path / f"out{suffix}", settings)
+    assert [f for f in audit(film, tmp_path / f"out{suffix}").findings if f.outcome == "differs"] == []
+    with av.open(str(tmp_path / f"out{suffix}")) as file:
+        assert len(list(file.decode(video=1))) == 10
+
+
+CHAPTERS = {
+    "one behind the other": (((0, 200, "A"), (200, 400, "B")), ((0, 200, "A"), (200, 400, "B")), 0),
+    "with a gap": (((0, 150, "A"), (200, 400, "B")), ((0, 200, "A"), (200, 400, "B")), 1),
+    "that begin late": (((100, 200, "A"), (200, 400, "B")), ((0, 200, "A"), (200, 400, "B")), 1),
+    "only one, in the middle": (((100, 300, "A"),), ((0, 300, "A"),), 1),
+}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("kind", CHAPTERS)
+def test_chapters_stay_where_they_are_or_are_joined_and_named(kind: str, suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    wanted, in_mp4, moved = CHAPTERS[kind]
+    film, out = Film(chapters=wanted, frames=10).write(tmp_path / "film.mkv"), tmp_path / f"out{suffix}"
+    report = gpenvid.restore(film, out, settings)
+    assert tuple(chapters(out)) == (wanted if suffix == ".mkv" else in_mp4)
+    told = [f"{suffix} holds chapters without gaps: {moved} begin or end elsewhere (a .mkv output keeps them)"]
+    assert report.warnings == (told if moved and suffix != ".mkv" else [])
+    assert audit(film, out).passed

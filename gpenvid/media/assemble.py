@@ -33,6 +33,9 @@ from gpenvid.media.transport import service_of_source
 
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
+_SECOND_VIDEO = 0x1B00
+"""Number of the second video stream on a Blu-ray disc; FFmpeg numbers only one video stream of an .m2ts file by itself."""
+
 _BEGINNING = 256
 """Packets held until the earliest time of all streams is known."""
 
@@ -79,7 +82,7 @@ def assemble(
             av.open(ffmpeg_name(target), "w", format=container.muxer, options=_muxer_options(file, info, container, plan)) as output,
         ):
             video = _add_video(output, file, info, settings)
-            others = _add_others(output, file, plan)
+            others = _add_others(output, file, container, plan)
             written.kinds = kinds_of(output)
             written.covers = _add_covers(output, source, plan)
             _copy_tags(output, file, tags, plan)
@@ -95,7 +98,8 @@ def assemble(
             merged = heapq.merge(*streams, key=lambda item: item[0])
             begin = list(islice(merged, _BEGINNING))
             if plan.chapters:
-                output.set_chapters(chapters_of(file, keep, _delay([packet for _, packet in begin], file, container)))
+                delay = _delay([packet for _, packet in begin], file, container)
+                output.set_chapters(chapters_of(file, keep, delay, without_gaps=container.is_quicktime))
             output.start_encoding()
             for _, packet in chain(begin, merged):
                 if packet.stream_index == video.index and packet.pts is not None:
@@ -122,7 +126,7 @@ def rehearse(source: Path, info: VideoInfo, settings: EncoderSettings, container
             output = av.open(os.devnull, "w", format=container.muxer, options=_muxer_options(file, info, container, plan))
             with output:
                 _add_video(output, file, info, settings)
-                _add_others(output, file, plan)
+                _add_others(output, file, container, plan)
                 _copy_tags(output, file, {}, plan)
                 if plan.chapters:
                     output.set_chapters(file.chapters())
@@ -134,7 +138,7 @@ def rehearse(source: Path, info: VideoInfo, settings: EncoderSettings, container
 
 def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> dict[str, str]:
     options = {} if plan.itunes else dict(container.options)
-    if container.muxer in ("mp4", "mov"):
+    if container.is_quicktime:
         # Start offsets are written in the movie's own clock, a millisecond by default; one that all streams share is exact.
         clocks = [_clock_in_mp4(file.streams[i]) for i in (info.stream_index, *plan.copied)]
         clock = lcm(*clocks)
@@ -168,14 +172,16 @@ def _add_video(output: OutputContainer, file: InputContainer, info: VideoInfo, s
     return stream
 
 
-def _add_others(output: OutputContainer, file: InputContainer, plan: StreamPlan) -> dict[int, Stream]:
+def _add_others(output: OutputContainer, file: InputContainer, container: Container, plan: StreamPlan) -> dict[int, Stream]:
     others: dict[int, Stream] = {}
     for index in plan.copied:
         origin = file.streams[index]
         stream = output.add_stream_from_template(origin, opaque=True)
-        if isinstance(stream, AudioStream) and output.format.name == "mp4" and stream.codec_context.layout.name.endswith(" channels"):
+        if isinstance(stream, AudioStream) and container.muxer == "mp4" and stream.codec_context.layout.name.endswith(" channels"):
             # Matroska and AVI do not say which channels PCM has, and MP4 must: those that all programs take them for.
             stream.codec_context.layout = _USUAL_LAYOUTS.get(stream.codec_context.layout.nb_channels, stream.codec_context.layout)
+        if isinstance(stream, VideoStream) and container.suffix == ".m2ts":
+            stream.id = _SECOND_VIDEO + len(others)
         stream.disposition = origin.disposition
         stream.metadata.update(_stream_tags(origin))
         others[index] = stream

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 from av.container import InputContainer
@@ -26,6 +27,9 @@ from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_k
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 from gpenvid.media.transport import service_of, service_of_source
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
 
@@ -57,7 +61,7 @@ def compare_streams(
     wanted = [old.streams[i] for i in plan.copied if not _is_cover(old.streams[i])]
     kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not _is_cover(s)]
     kept = [s for s in kept if not isinstance(s, AttachmentStream)]
-    same_name = container.muxer in ("mp4", "mov")  # one number stands for both kinds of MPEG sound
+    same_name = container.is_quicktime  # one number stands for both kinds of MPEG sound
     result.compare("copied streams", *([_kind(s, mp2_is_mp3=same_name) for s in streams] for streams in (wanted, kept)))
     on_track = partial(track_keeps, container=container)
     main, copy = old.streams[before.stream_index], new.streams[after.stream_index]
@@ -82,7 +86,9 @@ def compare_streams(
     files = [_attachments(old), _attachments(new)]
     if plan.attachments or files[1]:
         result.compare("attachments", *files)
-    _compare_chapters(result, old, new, shift + (keep.start or 0), keep, kept=plan.chapters)
+    if plan.chapters:
+        wanted_chapters = chapters_of(old, keep, shift + (keep.start or 0), without_gaps=container.is_quicktime)
+        _compare_chapters(result, wanted_chapters, new.chapters())
     lost = {k.lower() for k in old.metadata} - ITUNES_TAGS if plan.itunes else set()
     if new.format.name == "mpegts":
         lost |= _compare_services(result, old)
@@ -190,18 +196,13 @@ def _marks(disposition: int) -> str:
     return ", ".join(str(flag.name) for flag in Disposition if disposition & int(flag)) or "none"
 
 
-def _compare_chapters(result: Audit, old: InputContainer, new: InputContainer, late: Fraction, keep: TimeRange, *, kept: bool) -> None:
-    def listed(container: InputContainer, part: TimeRange, move: Fraction) -> list[tuple[int, int, str]]:
-        found = []
-        for chapter in chapters_of(container, part, move):
-            base = chapter["time_base"] or Fraction(1, 1000)
-            start, end = (round(chapter[edge] * base * 1000) for edge in ("start", "end"))
-            found.append((start, end, chapter["metadata"].get("title", "")))
-        return found
+def _compare_chapters(result: Audit, wanted: Sequence[Chapter], found: Sequence[Chapter]) -> None:
+    def listed(chapters: Sequence[Chapter]) -> list[tuple[int, int, str]]:
+        bases = [chapter["time_base"] or Fraction(1, 1000) for chapter in chapters]
+        titles = [chapter["metadata"].get("title", "") for chapter in chapters]
+        return [(round(c["start"] * b * 1000), round(c["end"] * b * 1000), t) for c, b, t in zip(chapters, bases, titles, strict=True)]
 
-    if not kept:
-        return  # said already, or there are none
-    before, after = listed(old, keep, late), listed(new, TimeRange(), Fraction(0))
+    before, after = listed(wanted), listed(found)
     close = [(a[2], abs(a[0] - b[0]) <= 1, abs(a[1] - b[1]) <= 1) for a, b in zip(before, after, strict=False)]
     if len(before) == len(after) and close == [(b[2], True, True) for b in after]:
         after = before  # both are rounded to milliseconds

@@ -28,6 +28,11 @@ class Container:
     suffix: str
     options: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_quicktime(self) -> bool:
+        """Whether it is QuickTime or MP4, which grew out of it: tracks with one clock, no empty ones, chapters without gaps."""
+        return self.muxer in ("mp4", "mov")
+
 
 # Without use_metadata_tags FFmpeg writes only the tags that iTunes knows.
 _MOV_OPTIONS = (("movflags", "+use_metadata_tags"),)
@@ -79,10 +84,10 @@ def container_for_source(path: Path, demuxer: str, *, alpha: bool) -> tuple[Cont
     return MATROSKA, f"{path.name} is {demuxer}, which cannot be written with exact times; the result is Matroska (.mkv)"
 
 
-# FFmpeg's transport stream muxer does not tell what it takes, and Blu-ray's kind of them has other subtitles than broadcasts.
-_MPEGTS_VIDEO = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"})
+# FFmpeg's transport stream muxer does not tell what it takes, and what discs have differs from what is broadcast.
+_MPEGTS_VIDEO = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "vc1"})
 _MPEGTS_SOUND = frozenset({"aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus"})
-_MPEGTS_TEXTS = {".ts": frozenset({"dvb_subtitle", "dvb_teletext"}), ".m2ts": frozenset({"hdmv_pgs_subtitle"})}
+_MPEGTS_OWN = {".ts": frozenset({"mpeg4", "dvb_subtitle", "dvb_teletext"}), ".m2ts": frozenset({"hdmv_pgs_subtitle"})}
 
 # Of MP4's codecs FFmpeg's QuickTime muxer lists these as well, and then refuses them.
 _NOT_IN_MOV = frozenset({"av1", "flac", "opus", "vp8", "vp9"})
@@ -92,7 +97,7 @@ _NOT_IN_MOV = frozenset({"av1", "flac", "opus", "vp8", "vp9"})
 def supported_codecs(container: Container) -> frozenset[str]:
     """Canonical names of the codecs that can be written into a container. Asking FFmpeg takes about 2 ms, so the answer is kept."""
     if container.muxer == "mpegts":
-        return _MPEGTS_VIDEO | _MPEGTS_SOUND | _MPEGTS_TEXTS[container.suffix]
+        return _MPEGTS_VIDEO | _MPEGTS_SOUND | _MPEGTS_OWN[container.suffix]
     with av.open(os.devnull, "w", format=container.muxer) as probe:
         names = frozenset(map(_canonical, probe.supported_codecs))
     return names - _NOT_IN_MOV if container.muxer == "mov" else names

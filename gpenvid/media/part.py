@@ -24,7 +24,7 @@ def plan_part(source: Path, plan: StreamPlan, container: Container, keep: TimeRa
     Raises:
         InputError: if the source cannot be opened.
     """
-    holds_empty = container.muxer not in ("mp4", "mov")
+    holds_empty = not container.is_quicktime
     with open_input(source) as file:
         streams = [file.streams[i] for i in plan.copied]
         cut = [s.index for s in streams if isinstance(s, VideoStream) and not is_attached_picture(s) and not keep.is_whole]

@@ -20,7 +20,8 @@ def payload(codec: str, data: bytes) -> bytes:
     if codec == "dvb_subtitle":
         return data[2:-1] if data[:2] == b"\x20\0" and data[-1:] == b"\xff" else data  # ETSI EN 300 743, section 7.2
     if codec == "hevc":
-        return b"".join(unit for unit in _units(data) if unit[0] >> 1 & 63 not in _HEVC_HEADERS)
+        # An encoder's message about itself (SEI 5 of kind 39) also lies in the header of some containers.
+        return b"".join(u for u in _units(data) if u[0] >> 1 & 63 not in _HEVC_HEADERS and (u[0] >> 1 & 63, u[2:3]) != (39, b"\5"))
     return data
 
 

@@ -9,6 +9,7 @@ from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
+from gpenvid.media.chapters import moved_by_joining
 from gpenvid.media.containers import CONTAINERS, MATROSKA, Container, supported_codecs
 from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
 
@@ -126,7 +127,7 @@ def _place_data(stream: Stream, file: InputContainer, container: Container, plan
     timecode = stream.metadata.get("timecode")
     if "mov" in file.format.name and file.chapters() and stream.frames == len(file.chapters()) and not timecode:
         return  # QuickTime's chapter track: chapters are written as chapters
-    if timecode and container.muxer in ("mp4", "mov"):
+    if timecode and container.is_quicktime:
         return  # written anew from the video stream's tag
     if timecode and container.muxer != "mpegts":
         plan.notes.append(f"stream {stream.index} (timecode {timecode}) is kept as a tag; {container.suffix} has no timecode tracks")
@@ -159,6 +160,8 @@ def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: C
     plan.chapters = bool(file.chapters()) and holds_chapters(container)
     if file.chapters() and not plan.chapters:
         plan.dropped.append(f"chapters do not fit into {container.suffix} (a .mkv output keeps them)")
+    elif plan.chapters and container.is_quicktime and (moved := moved_by_joining(file.chapters())):
+        plan.dropped.append(f"{container.suffix} holds chapters without gaps: {moved} begin or end elsewhere (a .mkv output keeps them)")
     if plan.itunes:
         lost = sorted(k.lower() for k in file.metadata if k.lower() not in ITUNES_TAGS | OWN_TAGS)
         if lost:
@@ -179,6 +182,6 @@ def file_keeps(tag: str, container: Container) -> bool:
 
 def track_keeps(tag: str, container: Container) -> bool:
     """The same for a tag of a stream."""
-    if container.muxer in ("mp4", "mov"):
+    if container.is_quicktime:
         return tag in _TRACK_TAGS or tag.split("-")[0] in OWN_STREAM_TAGS
     return file_keeps(tag, container)
