@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 # OpenCV asks once, when it is loaded; it would decode a picture of 2^30 pixels before anyone could refuse it.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**28))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it has to say comes as an error, and is said in one line
 
 __version__ = "0.1.0"
 __all__ = ["Report", "RestoreSettings", "__version__", "analyse", "restore", "restore_many"]

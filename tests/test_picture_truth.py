@@ -286,7 +286,7 @@ def test_pictures_say_what_they_lose_and_leave_nothing_half_written(settings: Re
     with pytest.raises(UsageError, match="1 other streams"):
         gpenvid.restore(source, tmp_path / "out_%d.png", replace(settings, strict=True))
     deep = encode(tmp_path / "deep.mkv", "ffv1", "yuv420p10le", portraits(2))
-    with pytest.raises(UsageError, match=r"\.jpg cannot hold the 10 bits"):
+    with pytest.raises(UsageError, match=r"\.jpg cannot hold 10-bit samples"):
         gpenvid.restore(deep, tmp_path / "out_%d.jpg", settings)
     with pytest.raises(UsageError, match="--crf is for videos"):
         gpenvid.restore(source, tmp_path / "out_%d.png", replace(settings, crf=20))

@@ -63,6 +63,42 @@ def test_what_alpha_hides_is_kept(suffix: str, astronaut: np.ndarray, settings: 
     assert np.array_equal(cv2.imread(str(tmp_path / f"b{suffix}"), cv2.IMREAD_UNCHANGED)[300:], hidden[300:])
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        ("colour", "b.pgm", "b.pgm: .pgm holds grey only"),
+        ("grey", "b.ppm", "b.ppm: .ppm holds colour only"),
+        ("alpha", "b.ppm", "b.ppm: .ppm cannot hold alpha"),
+        ("alpha", "b.jpg", "b.jpg: .jpg cannot hold alpha"),
+        ("deep", "b.webp", "b.webp: .webp cannot hold 16-bit samples"),
+    ],
+)
+def test_samples_that_a_result_cannot_hold_are_named_before_the_work(
+    kind: str,
+    name: str,
+    told: str,
+    astronaut: np.ndarray,
+    settings: RestoreSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    pictures = {
+        "colour": astronaut,
+        "grey": astronaut[:, :, 0],
+        "alpha": astronaut[:, :, [0, 1, 2, 0]],
+        "deep": astronaut.astype(np.uint16) << 8,
+    }
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f"a{number}.png"), pictures[kind])
+    monkeypatch.setattr("gpenvid.job.stills.analyse_frames", None)
+    for source, target in ((tmp_path / "a1.png", tmp_path / name), (tmp_path / "a%d.png", tmp_path / name.replace("b.", "b%d."))):
+        with pytest.raises(UsageError, match=told.replace("b.", r"b1?\.")):
+            gpenvid.restore(source, target, settings)
+    assert {p.name for p in tmp_path.iterdir()} == {"a1.png", "a2.png"}
+    assert capfd.readouterr().err == ""
+
+
 def test_metadata_is_kept(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     source = shared / "media" / "stills" / "test.jpg"
     gpenvid.restore(source, tmp_path / "out.jpg", settings)

@@ -9,7 +9,7 @@ from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.job.identity import fingerprint, job_key
-from gpenvid.job.inputs import Input, check_output, check_space
+from gpenvid.job.inputs import Input, check_output, check_space, naming
 from gpenvid.job.models import open_embedder
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
@@ -23,7 +23,7 @@ from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import read_segment, sync
 from gpenvid.media.sequence import existing_numbers, is_pattern, numbered
-from gpenvid.media.stills import NARROW_SUFFIXES, is_still
+from gpenvid.media.stills import check_samples, is_still
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
@@ -100,10 +100,8 @@ def _check(item: Input, output: Path, info: VideoInfo, settings: RestoreSettings
         if (value := getattr(settings, option)) is not None and value is not False:
             raise UsageError(f"--{option} is for videos", "leave it out when the result is pictures")
     suffix = output.suffix.lower()
-    if suffix in NARROW_SUFFIXES and info.layout.bits > 8:
-        raise UsageError(f"{suffix} cannot hold the {info.layout.bits} bits of {item.path.name}", "choose .png or .tif")
-    if suffix in (".jpg", ".jpeg") and info.layout.alpha:
-        raise UsageError(f"{suffix} cannot hold alpha", "choose .png")
+    with naming(output):
+        check_samples(suffix, "gray" if info.layout.model == "gray" else "rgb", bits=info.layout.bits, alpha=info.layout.alpha)
     numbers = existing_numbers(output)
     check_output(item, numbered(output, numbers[0] if numbers else 1), overwrite=overwrite)
 

@@ -14,7 +14,7 @@ from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.film import film_of_pictures
-from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_name
+from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_name, naming
 from gpenvid.job.models import open_embedder
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
@@ -24,7 +24,7 @@ from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern, number_in, numbered
 from gpenvid.media.still_extras import StillExtras
 from gpenvid.media.still_kept import about, kept_in
-from gpenvid.media.stills import encode_still, is_still, read_still
+from gpenvid.media.stills import check_samples, encode_still, is_still, read_still
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
@@ -69,6 +69,10 @@ def restore_pictures(
     """
     check_picture_settings(item.kind, settings)
     targets = _targets(item, output, settings)
+    if item.kind != "folder":  # there every picture stays what it is
+        layout = read_still(item.files[0])[0].layout
+        with naming(targets[0]):
+            check_samples(targets[0].suffix.lower(), layout.model, bits=layout.bits, alpha=layout.alpha)
     embedder = open_embedder(settings)
     report = Report(str(item.path), str(_named(item, output)))
     related = item.kind == "sequence"
@@ -185,8 +189,6 @@ def _rendered(files: list[Path], renderer: Renderer) -> Iterator[tuple[Frame, St
 
 
 def _write(frame: Frame, extras: StillExtras, path: Path, target: Path) -> Path:
-    try:
+    with naming(target):
         path.write_bytes(encode_still(frame.planes, frame.layout.model, extras, target.suffix.lower()))
-    except UsageError as error:
-        raise UsageError(f"{target}: {error.message}", error.remedy) from error
     return path

@@ -105,6 +105,25 @@ def laid_out(planes: Sequence[Plane], extras: StillExtras, held: StillExtras) ->
     return turned if held.orientation == extras.orientation else [extras.orientation.apply(p) for p in turned]
 
 
+def check_samples(suffix: str, model: str, *, bits: int, alpha: bool) -> None:
+    """Make sure that a kind of picture file can hold such samples.
+
+    Args:
+        suffix: of the file, lower case, with its dot.
+        model: `gray` or `rgb`.
+
+    Raises:
+        UsageError: if not.
+    """
+    if suffix in NARROW_SUFFIXES and bits > 8:
+        raise UsageError(f"{suffix} cannot hold {bits}-bit samples", "choose .png or .tif")
+    if alpha and suffix in (".jpg", ".jpeg", ".pgm", ".ppm"):
+        raise UsageError(f"{suffix} cannot hold alpha", "choose .png")
+    if (suffix, model) in ((".pgm", "rgb"), (".ppm", "gray")):
+        held, other = ("grey", ".ppm") if suffix == ".pgm" else ("colour", ".pgm")
+        raise UsageError(f"{suffix} holds {held} only", f"choose {other} or .png")
+
+
 def encode_still(planes: Sequence[Plane], model: str, extras: StillExtras, suffix: str) -> bytes:
     """Encode planes (G, B, R[, A] or Y) as a picture file of the kind `suffix` says; JPEG at quality 95, WebP lossless.
 
@@ -116,10 +135,7 @@ def encode_still(planes: Sequence[Plane], model: str, extras: StillExtras, suffi
     held, _ = kept_in(extras, suffix, model)
     planes = laid_out(planes, extras, held)
     image: Any = planes[0] if model == "gray" else np.dstack([planes[i] for i in (1, 0, 2, 3)[: len(planes)]])
-    if suffix in NARROW_SUFFIXES and image.dtype == np.uint16:
-        raise UsageError(f"{suffix} cannot hold 16-bit samples", "choose .png or .tif")
-    if suffix in (".jpg", ".jpeg") and image.ndim == 3 and image.shape[2] == 4:
-        raise UsageError(f"{suffix} cannot hold alpha", "choose .png")
+    check_samples(suffix, model, bits=8 * image.itemsize, alpha=len(planes) == 4)
     blocks = {k: np.frombuffer(b, np.uint8) for n, k in _WEBP_BLOCKS.items() if (b := getattr(held, n))} if suffix == ".webp" else {}
     try:
         done, data = cv2.imencodeWithMetadata(suffix, image, list(blocks), list(blocks.values()), _PARAMETERS.get(suffix, []))
