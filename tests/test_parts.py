@@ -91,7 +91,7 @@ def test_a_copied_video_whose_keyframe_the_part_begins_with_loses_nothing(settin
     assert not report.warnings
 
 
-@pytest.mark.parametrize(("suffix", "tracks"), [(".mp4", 1), (".mov", 1), (".mkv", 2)])
+@pytest.mark.parametrize(("suffix", "tracks"), [(".mp4", 1), (".mov", 1), (".m2ts", 1), (".mkv", 2)])
 def test_a_part_without_sound_is_written_without_the_track_where_the_container_has_no_empty_ones(
     suffix: str, tracks: int, settings: RestoreSettings, tmp_path: Path
 ) -> None:

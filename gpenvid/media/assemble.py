@@ -87,14 +87,14 @@ def assemble(
             written.covers = _add_covers(output, source, plan)
             _copy_tags(output, file, tags, plan)
             title = video.metadata.get("title", "")
-            shaped = settings.aspect != 1 and container.muxer in ("matroska", "webm")
+            shaped = settings.aspect != 1 and container.is_matroska
             if shaped:
                 video.metadata["title"] = title + ROOM
             if not keep.is_whole:
                 video.metadata.pop("timecode", None)  # it tells of the first frame
             streams = [_video_packets(segments, settings, video, keep.start or Fraction(0))]
             if others:
-                streams.append(_other_packets(file, source, others, keep, written, strict=container.muxer not in ("matroska", "webm")))
+                streams.append(_other_packets(file, source, others, keep, written, strict=not container.is_matroska))
             merged = heapq.merge(*streams, key=lambda item: item[0])
             begin = list(islice(merged, _BEGINNING))
             if plan.chapters:
@@ -235,7 +235,7 @@ def _delay(packets: list[Packet[Any]], file: InputContainer, container: Containe
     Sound whose first samples are to be skipped begins before zero without that where Matroska has its own word for them:
     in Matroska itself, and in Opus.
     """
-    if container.muxer not in ("matroska", "webm") or "matroska" in file.format.name:
+    if not container.is_matroska or "matroska" in file.format.name:
         return Fraction(0)
     moving = [p for p in packets if p.stream.codec_context is None or p.stream.codec_context.name not in ("opus", "libopus")]
     return max(Fraction(0), -min((p.pts * p.time_base for p in moving if p.pts is not None), default=Fraction(0)))

@@ -29,8 +29,13 @@ class Container:
     options: tuple[tuple[str, str], ...] = ()
 
     @property
+    def is_matroska(self) -> bool:
+        """Whether it is Matroska or WebM, which is one: no times before zero, tracks that may be empty, times that may stand still."""
+        return self.muxer in ("matroska", "webm")
+
+    @property
     def is_quicktime(self) -> bool:
-        """Whether it is QuickTime or MP4, which grew out of it: tracks with one clock, no empty ones, chapters without gaps."""
+        """Whether it is QuickTime or MP4, which grew out of it: late starts in one clock, chapters without gaps."""
         return self.muxer in ("mp4", "mov")
 
 

@@ -44,7 +44,7 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
         indices: which of its streams.
         strict: decoding times of a stream must not stand still either, as in MP4.
     """
-    offsets = [Fraction(0)] if not indices else jump_offsets(source)
+    offsets = jump_offsets(source) if indices else [Fraction(0)]
     lines = {index: _Line(file.streams[index], FollowingTimeline(offsets), strict=strict) for index in indices}
     cuts = {index: cut_of(file.streams[index], keep) for index in indices}
     shift = keep.start or Fraction(0)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
+from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
 from gpenvid.media.containers import Container
 from gpenvid.media.copying import copied_packets, shown_at
-from gpenvid.media.probe import is_attached_picture, open_input
-from gpenvid.media.streams import StreamPlan, name_of
+from gpenvid.media.probe import is_attached_picture, open_input, packets_of
+from gpenvid.media.streams import StreamPlan, is_empty_text, name_of
 from gpenvid.media.time_range import TimeRange
 
 
@@ -24,18 +29,17 @@ def plan_part(source: Path, plan: StreamPlan, container: Container, keep: TimeRa
     Raises:
         InputError: if the source cannot be opened.
     """
-    holds_empty = not container.is_quicktime
     with open_input(source) as file:
         streams = [file.streams[i] for i in plan.copied]
         cut = [s.index for s in streams if isinstance(s, VideoStream) and not is_attached_picture(s) and not keep.is_whole]
-        begin = _first_times(source, cut if holds_empty else plan.copied, keep)
+        begin = _first_times(source, cut if container.is_matroska else plan.copied, keep)
         where = "" if keep.is_whole else " in the chosen part"
         copied, dropped = list(plan.copied), list(plan.dropped)
         for stream in streams:
             if begin.get(stream.index, Fraction(0)) is None:
                 what = "keyframe" if stream.index in cut else "packets"
                 dropped.append(f"{name_of(stream)} has no {what}{where}; nothing of it is kept")
-                if not holds_empty:
+                if not container.is_matroska:
                     copied.remove(stream.index)
             elif stream.index in cut and (late := _late(stream, begin[stream.index], keep)):
                 dropped.append(f"{name_of(stream)} begins {float(late):.2f} s after the chosen part does, with its first keyframe there")
@@ -46,16 +50,27 @@ def _first_times(source: Path, indices: list[int], keep: TimeRange) -> dict[int,
     """When the first packet of each stream is shown, in seconds after the part's begin; None for those without one."""
     begin: dict[int, Fraction | None] = dict.fromkeys(indices)
     missing = set(indices)
-    if missing:
-        with open_input(source) as file:
-            for copied in copied_packets(file, source, indices, keep, strict=False):
-                index = copied.packet.stream_index
-                if index in missing:
-                    begin[index] = shown_at(copied.packet)
-                    missing.remove(index)
-                if not missing:
-                    break
+    with open_input(source) as file:
+        for packet in _packets(file, source, indices, keep) if missing else ():
+            if packet.stream_index in missing:
+                begin[packet.stream_index] = shown_at(packet)
+                missing.remove(packet.stream_index)
+            if not missing:
+                break
     return begin
+
+
+def _packets(file: InputContainer, source: Path, indices: list[int], keep: TimeRange) -> Iterator[Packet[Any]]:
+    if not keep.is_whole:
+        yield from (copied.packet for copied in copied_packets(file, source, indices, keep, strict=False))
+        return
+    # Whether there are any does not depend on joined clocks, which cost a pass over the whole file.
+    try:
+        for packet in packets_of(file, [file.streams[i] for i in indices]):
+            if packet.size and not is_empty_text(packet.stream, bytes(packet)):
+                yield packet
+    except (av.error.FFmpegError, OSError):
+        return  # a truncated source: what is missing has no packets
 
 
 def _late(stream: VideoStream | Stream, begin: Fraction | None, keep: TimeRange) -> Fraction:
