@@ -75,6 +75,7 @@ class BatchError(GpenvidError):
     """
 
     def __init__(self, errors: list[GpenvidError], of: int, what: str = "inputs") -> None:
-        super().__init__(f"{len(errors)} of {of} {what} failed", "each is named above and in the report; the others are finished")
+        others = "; the others are finished" if len(errors) < of else ""
+        super().__init__(f"{len(errors)} of {of} {what} failed", f"each is named above and in the report{others}")
         self.errors = errors
         self.exit_code = max((e.exit_code for e in errors), key=_GRAVITY.index)

@@ -255,3 +255,23 @@ def test_a_folder_with_a_damaged_picture_is_reported_with_those_that_are_done(
     said = capsys.readouterr()
     assert said.err.count("\nfailed: ") == 2
     assert "frames    3 in" in said.out
+
+
+def test_a_folder_of_damaged_pictures_has_no_others(photos: Path, settings: RestoreSettings) -> None:
+    for name in ("1.png", "3.png", "5.png"):
+        (photos / name).unlink()
+    with pytest.raises(BatchError, match="2 of 2 pictures") as failed:
+        gpenvid.restore(photos, None, replace(settings, preset=None))
+    assert "the others" not in str(failed.value)
+    assert {p.name for p in photos.parent.iterdir()} == {"photos"}
+
+
+def test_a_picture_of_another_kind_than_its_name_says_is_named_and_not_counted(photos: Path, settings: RestoreSettings) -> None:
+    clear = cv2.imencode(".png", np.zeros((64, 64, 4), np.uint8))[1].tobytes()
+    (photos / "2.png").unlink()
+    (photos / "4.png").rename(photos / "4.jpg")
+    (photos / "4.jpg").write_bytes(clear)
+    with pytest.raises(BatchError) as failed:
+        gpenvid.restore(photos, None, replace(settings, preset=None))
+    assert [str(e) for e in failed.value.errors] == [f"{photos / '4.jpg'}: .jpg cannot hold alpha: choose .png"]
+    assert failed.value.report.frames == 3

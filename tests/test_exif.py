@@ -102,6 +102,18 @@ def test_what_tiff_does_not_take_of_exif_is_named() -> None:
     assert kept_in(StillExtras(b"no exif", family="jpeg"), ".tif", "rgb")[1] == [".tif cannot hold EXIF, which is lost"]
 
 
+def test_texts_in_utf_8_are_texts() -> None:
+    """Exif 3.0 has a type of its own for them."""
+    name, title = TiffTag(271, 129, 6, b"L\xc3\xa9ca\0"), TiffTag(0xA436, 129, 6, b"hello\0")
+    block = block_of([name, TiffTag(EXIF, 4, 1, b"", below=(title,))])
+    held, told = kept_in(StillExtras(block, family="jpeg"), ".tif", "rgb")
+    assert told == []
+    assert [e.name for e in held.entries] == ["Make"]
+    assert parts_of(held.exif).directories[0].below == (title,)
+    unusual = block_of([TiffTag(271, 3, 1, b"\1\0")])
+    assert kept_in(StillExtras(unusual, family="jpeg"), ".tif", "rgb")[1] == [".tif cannot hold Make, which is lost"]
+
+
 def test_a_block_taken_apart_and_put_together_is_the_same() -> None:
     taken = TiffTag(
         EXIF, 4, 1, b"", below=(TiffTag(34855, 3, 1, b"\x90\1"), TiffTag(INTEROP, 4, 1, b"", below=(TiffTag(1, 2, 4, b"R98\0"),)))

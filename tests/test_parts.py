@@ -176,3 +176,16 @@ def test_a_part_of_pictures_is_refused(tmp_path: Path) -> None:
 def test_a_part_behind_the_end_is_named(part: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match=r"film\.mkv: no frame lies in the chosen part"):
         audit(*part, start=9.0)
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1.0, None), (2.0, 1.0), (float("nan"), None), (None, float("inf"))])
+def test_what_is_no_part_is_named(start: float | None, end: float | None, part: tuple[Path, Path]) -> None:
+    with pytest.raises(UsageError, match="are no part"):
+        audit(*part, start=start, end=end)
+
+
+def test_gaps_between_chapters_of_another_part_are_no_loss(settings: RestoreSettings, tmp_path: Path) -> None:
+    film = Film(chapters=((0, 200, "One"), (200, 400, "Two"), (600, 800, "Three"))).write(tmp_path / "film.mkv")
+    report = gpenvid.restore(film, tmp_path / "part.mp4", replace(settings, end=0.32, strict=True))
+    assert report.warnings == []
+    assert audit(film, tmp_path / "part.mp4", end=0.32).passed

@@ -198,6 +198,33 @@ def test_a_mistyped_track_number_does_not_cost_the_analysis(
     assert not work_folder(out).exists()
 
 
+def test_a_mistyped_track_number_does_not_cost_the_segments(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, said = tmp_path / "out.mp4", Notes()
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 60, RuntimeError())
+        with pytest.raises(GpenvidError):
+            gpenvid.restore(source, out, settings)
+    before = sorted(work_folder(out).glob("*.seg"))
+    with pytest.raises(UsageError, match="there is no track 9"):
+        gpenvid.restore(source, out, replace(settings, only=(9,)))
+    assert before
+    assert sorted(work_folder(out).glob("*.seg")) == before
+    gpenvid.restore(source, out, settings, said)
+    assert any("continuing" in note for note in said.notes)
+
+
+def test_damaged_tracks_are_not_rendered_from(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, said = tmp_path / "out.mp4", Notes()
+    _unfinished(source, out, settings, monkeypatch)
+    (work_folder(out) / "tracks.json").write_text("{}")
+    gpenvid.restore(source, out, replace(settings, strength=0.5), said)
+    assert any("starting over" in note for note in said.notes)
+
+
 def test_a_changed_source_starts_over_and_says_why(
     source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report
 from gpenvid.job.segments import render_segments
-from gpenvid.job.video import ROOM, kept_tracks
+from gpenvid.job.video import ROOM, choose_people, kept_tracks
 from gpenvid.job.work import Work, is_half_named, opened_work
 from gpenvid.media.pictures import encode_pictures
 from gpenvid.media.probe import VideoInfo, open_input
@@ -65,7 +65,9 @@ def restore_to_pictures(
     embedder = open_embedder(settings)
     key = job_key(item.path, settings, detector.name if detector else "", restorer, f"pictures {output.suffix.lower()}")
     try:
-        with opened_work(output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
+        with opened_work(
+            output, key, restart=settings.restart, keep=settings.keep_work, fits=partial(choose_people, settings), note=progress.note
+        ) as work:
             keep = chosen_range(reader, settings)
             with report.timed("analyse"):
                 tracks = kept_tracks(item, reader, keep, settings, detector, work, report, progress)

@@ -84,7 +84,7 @@ def restore_pictures(
     def restore_group(pairs: Sequence[tuple[Path, Path]], work: Path) -> None:
         files = [file for file, _ in pairs]
         with report.timed("analyse"):
-            tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(files[0], settings, detector)
+            tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(*pairs[0], settings, detector)
         describe_tracks(report, tracks)
         if related:
             progress.stage("restore", len(files))
@@ -169,9 +169,11 @@ def _film_tracks(item: Input, settings: RestoreSettings, detector: Detector | No
     return analyse_frames(film.frames(), film.geometry, detector, progress, settings=tracker_settings(settings))
 
 
-def _still_tracks(file: Path, settings: RestoreSettings, detector: Detector | None) -> Tracks:
+def _still_tracks(file: Path, target: Path, settings: RestoreSettings, detector: Detector | None) -> Tracks:
     assert detector is not None
     frame, _ = read_still(file)
+    with naming(file):  # a file may be of another kind than its name says
+        check_samples(target.suffix.lower(), frame.layout.model, bits=frame.layout.bits, alpha=frame.layout.alpha)
     told = Silent()
     return analyse_frames([frame], frame.geometry, detector, told, longest=STILL_DETECTION_SIZE, settings=tracker_settings(settings))
 

@@ -127,7 +127,9 @@ def restore_video(
     embedder = open_embedder(settings)
     key = job_key(item.path, settings, detector.name if detector else "", restorer, repr(plan.encoder))
     try:
-        with opened_work(plan.output, key, restart=settings.restart, keep=settings.keep_work, note=progress.note) as work:
+        with opened_work(
+            plan.output, key, restart=settings.restart, keep=settings.keep_work, fits=partial(choose_people, settings), note=progress.note
+        ) as work:
             check_space(plan.output.parent, plan.space - work.size(), progress.note)
             with report.timed("analyse"):
                 tracks = kept_tracks(item, plan.reader, plan.keep, settings, detector, work, report, progress)
@@ -188,6 +190,15 @@ def _assemble(item: Input, plan: VideoPlan, tags: dict[str, str], work: Work, se
     return written
 
 
+def choose_people(settings: RestoreSettings, tracks: Tracks) -> Tracks:
+    """The tracks with the people left out that a user does not want.
+
+    Raises:
+        UsageError: if there is no such track.
+    """
+    return tracks.chosen(settings.only, settings.exclude)
+
+
 def kept_tracks(
     item: Input,
     reader: VideoReader,
@@ -208,7 +219,7 @@ def kept_tracks(
     for fault in faults:
         report.warnings.append(fault)
         progress.note(fault)
-    tracks = tracks.chosen(settings.only, settings.exclude)
+    tracks = choose_people(settings, tracks)
     describe_tracks(report, tracks)
     return tracks
 

@@ -113,7 +113,9 @@ class Work:
 
 
 @contextmanager
-def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Callable[[str], None]) -> Iterator[Work]:
+def opened_work(
+    output: Path, key: Key, *, restart: bool, keep: bool, fits: Callable[[Tracks], object], note: Callable[[str], None]
+) -> Iterator[Work]:
     """Take the work folder of an output; what it holds is usable if it was made for the same key, tracks also if the analysis was the same.
 
     On success the folder goes. On an error it stays if anything in it is worth continuing from.
@@ -121,6 +123,7 @@ def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Call
     Args:
         restart: start over whatever is there.
         keep: the folder stays on success too.
+        fits: called with tracks that are there before anything made from them is thrown away; raises where the command does not fit them.
         note: told when the job continues, or starts over and why.
 
     Raises:
@@ -141,7 +144,7 @@ def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, note: Call
     try:
         with journal:
             try:
-                _begin(path, journal, key, restart=restart, note=note)
+                _begin(path, journal, key, restart=restart, fits=fits, note=note)
                 yield Work(path, journal)
                 stay = keep
             except BaseException as error:
@@ -203,18 +206,19 @@ def is_half_named(output: Path) -> bool:
     return next((bool(record["naming"]) for record in reversed(records) if "naming" in record), False)
 
 
-def _begin(path: Path, journal: Journal, key: Key, *, restart: bool, note: Callable[[str], None]) -> None:
-    before, tracks = journal.last("job"), None
+def _begin(path: Path, journal: Journal, key: Key, *, restart: bool, fits: Callable[[Tracks], object], note: Callable[[str], None]) -> None:
+    before, tracks, half_named = journal.last("job"), None, bool(journal.last("naming"))
     if before is not None:
         different = changes(before, key)
         if restart:
             note("starting over, as asked")
         elif not different:
             return
-        elif (tracks := journal.last("tracks")) is None or concern_tracks(different):
-            tracks = None
+        elif concern_tracks(different) or (saved := Work(path, journal).saved_tracks()) is None:
             note(f"starting over: since the work in {path} was begun {', '.join(different)} changed")
         else:
+            fits(saved[0])
+            tracks = journal.last("tracks")
             note(f"rendering anew, from the tracks in {path}: since it was begun {', '.join(different)} changed")
     journal.clear()
     for leftover in _files(path):
@@ -223,6 +227,8 @@ def _begin(path: Path, journal: Journal, key: Key, *, restart: bool, note: Calla
     journal.append({"job": key})
     if tracks:
         journal.append({"tracks": tracks})
+    if half_named:
+        journal.append({"naming": True})  # the pictures that have their names are still our own
     sync(path)
 
 

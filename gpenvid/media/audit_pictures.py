@@ -107,7 +107,9 @@ def audit_pictures(source: Path, output: Path, *, pixels: bool, start: float | N
         names = [_place(f, source) for f in _files(source)], [_place(f, output) for f in files]
         if source.is_dir() or is_pattern(source):
             result.compare("file names" if source.is_dir() else "frame numbers", *names)
-        wanted = map(_read, _files(source))
+        common = set(names[0]) & set(names[1])  # one that is missing must not make neighbours of strangers
+        files = [file for file in files if _place(file, output) in common]
+        wanted = map(_read, (file for file in _files(source) if _place(file, source) in common))
     else:
         result.compare("frame numbers", list(range(1, len(files) + 1)), [_place(f, output) for f in files])
         wanted = _of_video(source, result, start, end)

@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from gpenvid.media.chapters import chapters_of, moved_by_joining
 from gpenvid.media.containers import Container
 from gpenvid.media.copying import copied_packets, shown_at
 from gpenvid.media.probe import is_attached_picture, open_input, packets_of
@@ -43,6 +44,9 @@ def plan_part(source: Path, plan: StreamPlan, container: Container, keep: TimeRa
                     copied.remove(stream.index)
             elif stream.index in cut and (late := _late(stream, begin[stream.index], keep)):
                 dropped.append(f"{name_of(stream)} begins {float(late):.2f} s after the chosen part does, with its first keyframe there")
+        chapters = chapters_of(file, keep, Fraction(0), without_gaps=False) if plan.chapters and container.is_quicktime else []
+        if moved := moved_by_joining(chapters):
+            dropped.append(f"{container.suffix} holds chapters without gaps: {moved} begin or end elsewhere (a .mkv output keeps them)")
     return replace(plan, copied=copied, dropped=dropped)
 
 

@@ -22,7 +22,7 @@ _NAMES = {
     33723: "IPTC",
     34377: "Photoshop's settings",
 }
-_BYTES = (1, 2, 7)  # types that are the same in either byte order
+_BYTES = (1, 2, 7, 129)  # types that are the same in either byte order
 _LOST = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities", 330: "SubIFDs", **DIRECTORIES}
 # They say how the samples lie in this file, which the result does in its own way.
 _STRUCTURE = {
@@ -61,7 +61,8 @@ def for_tiff(extras: StillExtras) -> tuple[StillExtras, list[str]]:
     """Extras of another kind of file with their EXIF as TIFF holds it, in directories and texts of its own; and names of what is lost."""
     parts = parts_of(extras.exif)
     texts = tuple(_entry_of(tag) for tag in parts.texts if tag.kind in _BYTES)
-    return replace(extras, exif=block_of(parts.directories), entries=texts, family="tiff"), list(parts.lost)
+    unusual = [_NAMES[tag.tag] for tag in parts.texts if tag.kind not in _BYTES]
+    return replace(extras, exif=block_of(parts.directories), entries=texts, family="tiff"), [*parts.lost, *unusual]
 
 
 def from_tiff(extras: StillExtras) -> StillExtras:

@@ -29,6 +29,7 @@ _COLOR = ColorSpec(matrix=0, primaries=1, transfer=13, range=FULL)
 _PARAMETERS = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
     ".webp": [cv2.IMWRITE_WEBP_LOSSLESS_MODE, cv2.IMWRITE_WEBP_LOSSLESS_PRESERVE_COLOR],  # of what alpha hides, too
+    ".jp2": [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000],
 }
 _PARAMETERS[".jpeg"] = _PARAMETERS[".jpg"]
 _WEBP_BLOCKS = {"exif": cv2.IMAGE_METADATA_EXIF, "xmp": cv2.IMAGE_METADATA_XMP, "icc": cv2.IMAGE_METADATA_ICCP}
@@ -125,7 +126,7 @@ def check_samples(suffix: str, model: str, *, bits: int, alpha: bool) -> None:
 
 
 def encode_still(planes: Sequence[Plane], model: str, extras: StillExtras, suffix: str) -> bytes:
-    """Encode planes (G, B, R[, A] or Y) as a picture file of the kind `suffix` says; JPEG at quality 95, WebP lossless.
+    """Encode planes (G, B, R[, A] or Y) as a picture file of the kind `suffix` says; JPEG at quality 95, WebP and JPEG 2000 lossless.
 
     Of the extras it holds what `kept_in` says.
 

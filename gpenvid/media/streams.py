@@ -9,7 +9,6 @@ from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from gpenvid.media.chapters import moved_by_joining
 from gpenvid.media.containers import CONTAINERS, MATROSKA, Container, supported_codecs
 from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
 
@@ -160,8 +159,6 @@ def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: C
     plan.chapters = bool(file.chapters()) and holds_chapters(container)
     if file.chapters() and not plan.chapters:
         plan.dropped.append(f"chapters do not fit into {container.suffix} (a .mkv output keeps them)")
-    elif plan.chapters and container.is_quicktime and (moved := moved_by_joining(file.chapters())):
-        plan.dropped.append(f"{container.suffix} holds chapters without gaps: {moved} begin or end elsewhere (a .mkv output keeps them)")
     if plan.itunes:
         lost = sorted(k.lower() for k in file.metadata if k.lower() not in ITUNES_TAGS | OWN_TAGS)
         if lost:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 _NUMBERS = {1: "B", 3: "H", 4: "I", 5: "II", 13: "I", 16: "Q", 18: "Q"}
 _SWAPPED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that change places between the byte orders
 _LARGE = (16, 17, 18)  # types that only BigTIFF has
@@ -22,7 +22,7 @@ class TiffTag:
 
     Attributes:
         tag: its number.
-        kind: TIFF's number of its type (1 bytes, 2 text, 3 short, 4 long, 5 fraction, 7 undefined).
+        kind: TIFF's number of its type (1 bytes, 2 text, 3 short, 4 long, 5 fraction, 7 undefined, 129 text in UTF-8).
         count: values of that type.
         data: the values as they lie in the file, in its byte order.
         order: `<` or `>`.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+
+from gpenvid.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,14 @@ class TimeRange:
 
     @classmethod
     def counted_from(cls, first: Fraction, start: float | None, end: float | None) -> TimeRange:
-        """The range between two moments in seconds from the first frame, which lies at `first` on the source's clock."""
+        """The range between two moments in seconds from the first frame, which lies at `first` on the source's clock.
+
+        Raises:
+            UsageError: if they are no numbers, or the end is not after the start.
+        """
+        given = [moment for moment in (start, end) if moment is not None]
+        if not all(map(math.isfinite, given)) or min(given, default=0) < 0 or (end is not None and end <= (start or 0)):
+            raise UsageError(f"--start {start} and --end {end} are no part", "give seconds from the first frame, the end after the start")
         begin, last = (None if moment is None else first + Fraction(moment).limit_denominator(1_000_000) for moment in (start, end))
         return cls(begin, last)
 
