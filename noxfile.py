@@ -24,21 +24,21 @@ def tests(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """The tests that take minutes, without those of `faults` and `service`."""
     _install(session, "dev")
-    session.run("pytest", "-n", "0", "-m", "slow", "--ignore", "tests/faults", "--ignore", "tests/server/service", *session.posargs)
+    session.run("pytest", "-m", "slow", "--ignore", "tests/faults", "--ignore", "tests/server/service", *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Kills, full disks and damaged files: about a quarter of an hour on two cores."""
     _install(session, "dev")
-    session.run("pytest", "-n", "0", "-m", "slow", "tests/faults", "-s", *session.posargs)
+    session.run("pytest", "-m", "slow", "tests/faults", "-s", *session.posargs)
 
 
 @nox.session
 def service(session: nox.Session) -> None:
     """The service under load, and five minutes of requests made up from its OpenAPI document."""
     _install(session, "dev")
-    session.run("pytest", "-n", "0", "-m", "slow", "tests/server/service", "-s", *session.posargs)
+    session.run("pytest", "-m", "slow", "tests/server/service", "-s", *session.posargs)
 
 
 @nox.session
