@@ -69,7 +69,7 @@ def restore_pictures(
     """
     check_picture_settings(item.kind, settings)
     targets = _targets(item, output, settings)
-    if item.kind != "folder":  # there every picture stays what it is
+    if item.kind == "sequence":  # the others are looked at one by one
         layout = read_still(item.files[0])[0].layout
         with naming(targets[0]):
             check_samples(targets[0].suffix.lower(), layout.model, bits=layout.bits, alpha=layout.alpha)
@@ -84,7 +84,7 @@ def restore_pictures(
     def restore_group(pairs: Sequence[tuple[Path, Path]], work: Path) -> None:
         files = [file for file, _ in pairs]
         with report.timed("analyse"):
-            tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(*pairs[0], settings, detector)
+            tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(item, *pairs[0], settings, detector)
         describe_tracks(report, tracks)
         if related:
             progress.stage("restore", len(files))
@@ -169,10 +169,11 @@ def _film_tracks(item: Input, settings: RestoreSettings, detector: Detector | No
     return analyse_frames(film.frames(), film.geometry, detector, progress, settings=tracker_settings(settings))
 
 
-def _still_tracks(file: Path, target: Path, settings: RestoreSettings, detector: Detector | None) -> Tracks:
+def _still_tracks(item: Input, file: Path, target: Path, settings: RestoreSettings, detector: Detector | None) -> Tracks:
     assert detector is not None
     frame, _ = read_still(file)
-    with naming(file):  # a file may be of another kind than its name says
+    # In a folder a file may be of another kind than its name says; elsewhere the user named the result.
+    with naming(file if item.kind == "folder" else target):
         check_samples(target.suffix.lower(), frame.layout.model, bits=frame.layout.bits, alpha=frame.layout.alpha)
     told = Silent()
     return analyse_frames([frame], frame.geometry, detector, told, longest=STILL_DETECTION_SIZE, settings=tracker_settings(settings))
