@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -78,4 +79,18 @@ class BatchError(GpenvidError):
         others = "; the others are finished" if len(errors) < of else ""
         super().__init__(f"{len(errors)} of {of} {what} failed", f"each is named above and in the report{others}")
         self.errors = errors
-        self.exit_code = max((e.exit_code for e in errors), key=_GRAVITY.index)
+        self.exit_code = gravest(errors).exit_code
+
+
+def gravest(errors: Iterable[GpenvidError]) -> GpenvidError:
+    """The first of those whose exit code weighs most: bugs before weights, input and usage."""
+    return max(errors, key=lambda error: _GRAVITY.index(error.exit_code))
+
+
+def as_known(error: Exception, source: object) -> GpenvidError:
+    """An error as one that can be told beside others: an unexpected one names its class and the source it happened to."""
+    if isinstance(error, GpenvidError):
+        return error
+    told = GpenvidError(f"{source}: unexpected {type(error).__name__}: {error}", "run it alone with --debug and report it")
+    told.__cause__ = error
+    return told

@@ -257,6 +257,37 @@ def test_a_folder_with_a_damaged_picture_is_reported_with_those_that_are_done(
     assert "frames    3 in" in said.out
 
 
+def test_an_error_inside_a_library_ends_only_its_picture(
+    photos: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def encode(planes: object, model: str, extras: object, suffix: str) -> bytes:
+        encoded.append(suffix)
+        if len(encoded) == 2:
+            raise ZeroDivisionError("in a library")
+        return b"a picture"
+
+    encoded: list[str] = []
+    monkeypatch.setattr("gpenvid.job.stills.encode_still", encode)
+    monkeypatch.setattr(sys, "argv", ["gpenvid", "restore", str(photos), "--model", str(tiny_model), "--debug"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == ExitCode.BUG
+    said = capsys.readouterr().err
+    assert f"failed: {photos / '3.png'}: unexpected ZeroDivisionError: in a library: run it alone with --debug" in said
+    assert 'raise ZeroDivisionError("in a library")' in said
+    assert {p.name for p in (photos.parent / "photos_restored").iterdir()} == {"1.png", "5.png"}
+
+
+def test_a_stopped_folder_leaves_nothing(photos: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> bytes:
+        raise StoppedError("interrupted")
+
+    monkeypatch.setattr("gpenvid.job.stills.encode_still", stopped)
+    with pytest.raises(StoppedError):
+        gpenvid.restore(photos, None, replace(settings, preset=None))
+    assert {p.name for p in photos.parent.iterdir()} == {"photos"}
+
+
 def test_a_folder_of_damaged_pictures_has_no_others(photos: Path, settings: RestoreSettings) -> None:
     for name in ("1.png", "3.png", "5.png"):
         (photos / name).unlink()

@@ -122,11 +122,69 @@ def test_a_block_taken_apart_and_put_together_is_the_same() -> None:
     assert block_of(parts_of(block).directories) == block
 
 
+def _damaged(block: bytes, tag: int, order: str, **fields: int) -> bytes:
+    """A block whose entry of a tag states another type, count or offset."""
+    broken = bytearray(block)
+    entry = next(e for kind in (4, 2, 7, 5, 12, 1) if (e := struct.pack(order + "HH", tag, kind)) in block)
+    for name, value in fields.items():
+        code, beside = {"kind": ("H", 2), "count": ("I", 4), "offset": ("I", 8)}[name]
+        struct.pack_into(order + code, broken, block.index(entry) + beside, value)
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("tag", "fields", "named"),
+    [
+        (37510, {"offset": 2**31}, "EXIF's tag 37510"),
+        (36867, {"count": 2**30}, "EXIF's tag 36867"),
+        (33434, {"kind": 99}, "EXIF's tag 33434"),
+        (6, {"kind": 77}, "GPS's tag 6"),
+        (INTEROP, {"offset": 2**31}, "EXIF's tag 40965"),
+        (GPS, {"offset": 0}, "GPS"),
+        (271, {"offset": 2**31}, "Make"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_a_damaged_tag_is_named(
+    suffix: str, tag: int, fields: dict[str, int], named: str, order: str, astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    source = _photograph(tmp_path / f"a.{suffix}", astronaut, order)
+    source.write_bytes(_damaged(source.read_bytes(), tag, ">" if order == ">" and suffix == "jpg" else "<", **fields))
+    whole = gpenvid.restore(_photograph(tmp_path / f"whole.{suffix}", astronaut, order), tmp_path / "c.tif", settings).warnings
+    report = gpenvid.restore(source, tmp_path / "b.tif", settings)
+    assert whole == []
+    assert [named in warning for warning in report.warnings] == [True]
+
+
+def test_what_stands_behind_damage_in_a_directory_is_named() -> None:
+    block = bytearray(block_of([TiffTag(315, 2, 5, b"anon\0"), TiffTag(EXIF, 4, 1, b"", below=(TiffTag(34855, 3, 1, b"\x90\1"),))]))
+    place = block.index(struct.pack("<HHI", 34855, 3, 1))
+    struct.pack_into("<H", block, place - 2, 900)
+    read = read_directory(bytes(block), {EXIF})
+    assert [t.tag for t in read.tags] == [315, EXIF]
+    assert "EXIF's damaged tags" in parts_of(bytes(block)).lost
+
+
+def test_what_says_nothing_is_not_missed() -> None:
+    empty, unknown = TiffTag(315, 2, 0, b""), TiffTag(40000, 99, 1, b"")
+    assert [t.tag for t in read_directory(block_of([empty, unknown])).unread] == [40000]
+    assert read_directory(block_of([empty])).unread == ()
+
+
+def test_a_large_tag_in_the_other_byte_order_takes_no_time() -> None:
+    values = np.arange(2**22, dtype=">u2")
+    begin = time.process_time()
+    little = TiffTag(700, 3, values.size, values.tobytes(), ">").little
+    assert time.process_time() - begin < 2
+    assert np.array_equal(np.frombuffer(little.data, "<u2"), values)
+
+
 def test_directories_that_point_to_each_other_end() -> None:
     """A thousand pointers to a directory of a thousand pointers, and to itself."""
     entries = b"".join(struct.pack("<HHII", (EXIF, GPS, INTEROP)[i % 3], 4, 1, 8) for i in range(4000))
     bomb = b"II*\0\x08\0\0\0" + struct.pack("<H", 4000) + entries + bytes(4)
     begin = time.process_time()
-    assert [t.tag for t in read_directory(bomb, {EXIF, GPS, INTEROP}) if t.below] == [EXIF, GPS, INTEROP]
+    assert [t.tag for t in read_directory(bomb, {EXIF, GPS, INTEROP}).tags if t.below] == [EXIF, GPS, INTEROP]
     assert parts_of(bomb).lost
     assert time.process_time() - begin < 5

@@ -156,7 +156,7 @@ def test_tags_that_a_result_cannot_hold_are_named(astronaut: np.ndarray, setting
     source.write_bytes(with_tags(source.read_bytes(), tags.values()))
     report = gpenvid.restore(source, out, settings)
     assert report.warnings == [
-        "a.tif: EXIF, GPS and tag 42112 cannot be carried over from TIFF",
+        "a.tif: tag 42112, EXIF and GPS cannot be carried over from TIFF",
         "a.tif: .png cannot hold PageName, which is lost",
     ]
     _, extras = read_still(out)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError
+from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError, as_known, gravest
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
 from gpenvid.job.inputs import Input, classify, named
 from gpenvid.job.models import describe_device, open_detector, open_restorer
@@ -109,10 +109,9 @@ def restore_many(
         except Exception as error:
             if len(items) == 1:
                 raise
-            known = error if isinstance(error, GpenvidError) else GpenvidError(f"{source}: unexpected {type(error).__name__}: {error}")
-            errors.append(known)
-            report = Report(str(source), "", error=str(known))
-            progress.note(f"failed: {known}")
+            errors.append(as_known(error, source))
+            report = Report(str(source), "", error=str(errors[-1]))
+            progress.note(f"failed: {errors[-1]}")
         report.analysis.detector = detector.name if detector else ""
         report.identity_guard = settings.identity.name if settings.identity else "off"
         report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device), restorer.engine)
@@ -124,7 +123,9 @@ def restore_many(
         if finished is not None:
             finished(report)
     if errors:
-        raise errors[0] if len(items) == 1 else BatchError(errors, len(items))
+        if len(items) == 1:
+            raise errors[0]
+        raise BatchError(errors, len(items)) from gravest(errors)
     return reports
 
 

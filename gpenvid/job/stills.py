@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpenvid.errors import BatchError, GpenvidError, InputError, UsageError
+from gpenvid.errors import BatchError, GpenvidError, InputError, StoppedError, UsageError, as_known, gravest
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
@@ -64,7 +64,7 @@ def restore_pictures(
 
     Raises:
         InputError: a picture that cannot be read, or a place that cannot be written to, or a sidecar that does not fit.
-        PicturesError: the same of some pictures of a folder; the others are finished.
+        PicturesError: some pictures of a folder failed, whatever the reason; the others are finished.
         UsageError: an output that does not fit the input, or, with `strict`, cannot hold all of it.
     """
     check_picture_settings(item.kind, settings)
@@ -107,12 +107,14 @@ def restore_pictures(
         for group in [pairs] if related else [[pair] for pair in pairs]:
             try:
                 restore_group(group, work)
-            except (InputError, UsageError) as error:
+            except (StoppedError, OSError):
+                raise
+            except Exception as error:
                 if len(pairs) == 1 or related or settings.strict:
                     raise
-                failed.append(error)
-                report.warnings.append(str(error))
-                progress.note(f"failed: {error}")
+                failed.append(as_known(error, group[0][0]))
+                report.warnings.append(str(failed[-1]))
+                progress.note(f"failed: {failed[-1]}")
         for part, target in parts:
             target.parent.mkdir(exist_ok=True)
             part.replace(target)
@@ -125,7 +127,7 @@ def restore_pictures(
         report.warnings.append(about(names, sentence))
         progress.note(report.warnings[-1])
     if failed:
-        raise PicturesError(failed, item.path, len(item.files), report)
+        raise PicturesError(failed, item.path, len(item.files), report) from gravest(failed)
     return report
 
 

@@ -6,10 +6,10 @@ lies in directories that tags of the first one point to; the first one itself ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gpenvid.media.tiff_directory import EMPTY, TiffTag, count_directories, read_directory, with_tags
+from gpenvid.media.tiff_directory import EMPTY, TiffTag, UnreadTag, count_directories, read_directory, with_tags
 
 ORIENTATION_TAG = 0x0112
 DIRECTORIES = {34665: "EXIF", 34853: "GPS"}
@@ -23,8 +23,9 @@ TEXTS = {
     33432: "Copyright",
 }
 """Tags that both an EXIF block and a TIFF file have in the first directory."""
-POINTERS = frozenset({*DIRECTORIES, 40965})
-"""Numbers of the tags that point to directories; the last, interoperability, stands inside EXIF's own."""
+_OWNERS = {**DIRECTORIES, 40965: "EXIF's interoperability"}
+POINTERS = frozenset(_OWNERS)
+"""Numbers of the tags that point to directories; the last stands inside EXIF's own."""
 _MAKER_NOTE = 37500
 # About the samples, which the result states in its own way.
 _STRUCTURE = frozenset({256, 257, 258, 259, 262, ORIENTATION_TAG, 277, 282, 283, 284, 296, 301, 318, 319, 529, 530, 531, 532})
@@ -52,14 +53,30 @@ class ExifParts:
 
 def parts_of(block: bytes) -> ExifParts:
     """Take an EXIF block apart, as far as it is undamaged."""
-    tags = read_directory(block, POINTERS)
+    read = read_directory(block, POINTERS)
+    tags = read.tags
     others = [t.tag for t in tags if t.tag not in _STRUCTURE and t.tag not in TEXTS and not t.below]
     lost = [DIRECTORIES.get(n, f"EXIF's tag {n}") for n in others]
-    if block and not tags:
+    if tags:
+        lost += (called(t, {**TEXTS, **DIRECTORIES}, "EXIF's ") for t in read.unread if t.within or t.tag not in _STRUCTURE)
+    elif block:
         lost.append("EXIF")
     if count_directories(block) > 1:
         lost.append("EXIF's thumbnail")
     return ExifParts(tuple(directories_among(tags)), tuple(t.little for t in tags if t.tag in TEXTS), tuple(lost))
+
+
+def called(unread: UnreadTag, names: Mapping[int, str], whose: str = "") -> str:
+    """The name of a tag that could not be read.
+
+    Args:
+        names: of tags of the first directory.
+        whose: stands before those of the first directory that have none.
+    """
+    if unread.tag is not None and unread.within is None and unread.tag in names:
+        return names[unread.tag]
+    owner = whose if unread.within is None else f"{_OWNERS[unread.within]}'s "
+    return f"{owner}damaged tags" if unread.tag is None else f"{owner}tag {unread.tag}"
 
 
 def directories_among(tags: Iterable[TiffTag]) -> list[TiffTag]:

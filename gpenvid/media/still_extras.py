@@ -89,7 +89,7 @@ class StillExtras:
     @property
     def orientation(self) -> Orientation:
         """From the EXIF block; upright where there is none, or it is damaged."""
-        return Orientation.from_exif(next((n for t in read_directory(self.exif) if t.tag == ORIENTATION_TAG for n in t.numbers), 1))
+        return Orientation.from_exif(next((n for t in read_directory(self.exif).tags if t.tag == ORIENTATION_TAG for n in t.numbers), 1))
 
 
 @dataclass(frozen=True)

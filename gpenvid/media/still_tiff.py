@@ -6,7 +6,7 @@ import struct
 from dataclasses import replace
 from fractions import Fraction
 
-from gpenvid.media.exif import DIRECTORIES, ORIENTATION_TAG, POINTERS, TEXTS, block_of, directories_among, parts_of
+from gpenvid.media.exif import DIRECTORIES, ORIENTATION_TAG, POINTERS, TEXTS, block_of, called, directories_among, parts_of
 from gpenvid.media.still_extras import Entry, Resolution, StillExtras, StillFile, Unit, listed, resolution_of
 from gpenvid.media.tiff_directory import TiffTag, count_pictures, read_directory, with_tags
 
@@ -14,6 +14,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _ICC, _XMP = 34675, 700
 _X, _Y, _UNIT = 282, 283, 296
+_BLOCKS = {_ICC: "the ICC profile", _XMP: "XMP", _X: "the resolution", _Y: "the resolution", _UNIT: "the resolution's unit"}
 _NAMES = {
     **TEXTS,
     269: "DocumentName",
@@ -37,7 +38,8 @@ def read_tiff(data: bytes) -> StillFile:
 
     Its orientation is not among them: OpenCV turns the samples upright when it decodes.
     """
-    tags = {t.tag: t for t in read_directory(data, POINTERS)}
+    directory = read_directory(data, POINTERS)
+    tags = {t.tag: t for t in directory.tags}
     entries: list[Entry] = []
     lost: list[str] = []
     for number, tag in tags.items():
@@ -47,10 +49,11 @@ def read_tiff(data: bytes) -> StillFile:
             entries.append(_entry_of(tag))
         else:
             lost.append(_LOST.get(number) or _NAMES.get(number) or f"tag {number}")
+    lost += (called(t, {**_BLOCKS, **_NAMES, **_LOST}) for t in directory.unread if t.within or t.tag not in _STRUCTURE)
     grey = _number(tags, _PHOTOMETRIC, 2) in (0, 1)
     if grey and _number(tags, _SAMPLES, 1) == 2:
         lost.append("the alpha of a grey picture")
-    remarks = (f"{listed(lost)} cannot be carried over from TIFF",) if lost else ()
+    remarks = (f"{listed(dict.fromkeys(lost))} cannot be carried over from TIFF",) if lost else ()
     icc, xmp = (tags[n].data if n in tags else b"" for n in (_ICC, _XMP))
     extras = StillExtras(block_of(directories_among(tags.values())), xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
     refused = "its samples are CMYK, which is not supported" if _number(tags, _PHOTOMETRIC, 2) == _SEPARATED else ""

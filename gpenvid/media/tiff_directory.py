@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 _NUMBERS = {1: "B", 3: "H", 4: "I", 5: "II", 13: "I", 16: "Q", 18: "Q"}
 _SWAPPED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that change places between the byte orders
@@ -43,7 +45,7 @@ class TiffTag:
             return replace(self, order="<", below=tuple(tag.little for tag in self.below))
         size, data = _SWAPPED.get(self.kind, 1), self.data
         if self.order == ">" and size > 1:
-            data = b"".join(data[i : i + size][::-1] for i in range(0, len(data), size))
+            data = np.frombuffer(data, f">u{size}").astype(f"<u{size}").tobytes()
         return replace(self, order="<", data=data)
 
     @property
@@ -56,6 +58,27 @@ class TiffTag:
         """The first values as whole numbers, two for each fraction; none where the type is another."""
         code = _NUMBERS.get(self.kind)
         return struct.unpack_from(f"{self.order}{code * min(self.count, 16)}", self.data) if code else ()
+
+
+@dataclass(frozen=True)
+class UnreadTag:
+    """A tag whose type is unknown, whose values or directory lie outside of the file, or whose place in its own directory is damaged.
+
+    Attributes:
+        tag: its number; None for all that stand behind the damage.
+        within: number of the tag that points to its directory; None in the first.
+    """
+
+    tag: int | None
+    within: int | None
+
+
+@dataclass(frozen=True)
+class TiffDirectory:
+    """What could be read of a directory and of those that it points to, and what could not."""
+
+    tags: tuple[TiffTag, ...] = ()
+    unread: tuple[UnreadTag, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,8 +108,8 @@ def _shape_of(data: bytes) -> _Shape | None:
     return _Shape(order, struct.unpack_from(order + "H", data, 2)[0] == 43)
 
 
-def read_directory(data: bytes, pointers: AbstractSet[int] = frozenset()) -> list[TiffTag]:
-    """The tags of the first directory, as far as it is undamaged; none where it is no TIFF.
+def read_directory(data: bytes, pointers: AbstractSet[int] = frozenset()) -> TiffDirectory:
+    """The first directory, as far as it is undamaged; an empty one where it is no TIFF.
 
     Args:
         data: a TIFF file, or an EXIF block.
@@ -94,29 +117,35 @@ def read_directory(data: bytes, pointers: AbstractSet[int] = frozenset()) -> lis
     """
     shape = _shape_of(data)
     try:
-        return _read(data, shape, _first(data, shape), pointers) if shape else []
+        return _read(data, shape, _first(data, shape), pointers) if shape else TiffDirectory()
     except _DAMAGE:
-        return []
+        return TiffDirectory(unread=(UnreadTag(None, None),))
 
 
-def _read(data: bytes, shape: _Shape, start: int, pointers: AbstractSet[int]) -> list[TiffTag]:
+def _read(data: bytes, shape: _Shape, start: int, pointers: AbstractSet[int], within: int | None = None) -> TiffDirectory:
     found: list[TiffTag] = []
+    unread: list[UnreadTag] = []
     room = len(data)
     try:
         for tag, kind, count, field in _entries(data, shape, start):
             offset = struct.unpack(shape.offset, field)[0]
             if tag in pointers:
                 pointers = pointers - {tag}  # each once, so that directories that point to each other end
-                found.append(TiffTag(tag, 4, 1, b"", shape.order, tuple(_read(data, shape, offset, pointers))))
+                below = _read(data, shape, offset, pointers, tag)
+                if below.tags:
+                    found.append(TiffTag(tag, 4, 1, b"", shape.order, below.tags))
+                unread += below.unread if below.tags else [UnreadTag(tag, within)]
                 continue
             size = _SIZES.get(kind, 0) * count
             content = field[:size] if size <= len(field) else data[offset : offset + size] if size <= room else b""
             room -= len(content)
             if size and len(content) == size:
                 found.append(TiffTag(tag, kind, count, content, shape.order))
+            elif size or kind not in _SIZES:  # one without values says nothing
+                unread.append(UnreadTag(tag, within))
     except _DAMAGE:
-        return found
-    return found
+        unread.append(UnreadTag(None, within))
+    return TiffDirectory(tuple(found), tuple(unread))
 
 
 def count_directories(data: bytes) -> int:
@@ -148,7 +177,9 @@ def _first(data: bytes, shape: _Shape) -> int:
 
 
 def _entries(data: bytes, shape: _Shape, start: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """Tag, type, count and value field of every entry of the directory at an offset."""
+    """Tag, type, count and value field of every entry of the directory at an offset, up to where it is damaged."""
+    if start < 2 * struct.calcsize(shape.offset):
+        raise struct.error("a directory inside the file's header")
     (count,) = struct.unpack_from(shape.count, data, start)
     place, step = start + struct.calcsize(shape.count), struct.calcsize(shape.entry)
     for i in range(min(count, _MOST_TAGS)):
