@@ -12,7 +12,7 @@ from gpenvid.job.parts import chosen_range, frames_in
 from gpenvid.media.frame import Frame
 from gpenvid.media.orientation import DisplayGeometry
 from gpenvid.media.reader import VideoReader
-from gpenvid.media.stills import read_still
+from gpenvid.media.stills import read_frame
 from gpenvid.settings import RestoreSettings
 
 
@@ -57,11 +57,11 @@ def film_of_pictures(files: Sequence[Path]) -> Film:
     Raises:
         InputError: if the first cannot be read; on reading, if another cannot, or has another size.
     """
-    geometry = read_still(files[0])[0].geometry
+    geometry = read_frame(files[0]).geometry
 
     def frames() -> Iterator[Frame]:
         for index, path in enumerate(files):
-            frame, _ = read_still(path, index=index)
+            frame = read_frame(path, index=index)
             if frame.geometry != geometry:
                 raise InputError(f"picture {index + 1} of the sequence has another size than the first", "restore it as a folder")
             yield frame

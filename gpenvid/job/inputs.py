@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from gpenvid.errors import InputError, UsageError
-from gpenvid.media.sequence import fits, folder_files, is_pattern, sequence_files
+from gpenvid.media.sequence import fits, folder_files, is_pattern, is_sequence, sequence_files
 from gpenvid.media.stills import is_still
 from gpenvid.settings import RestoreSettings
 
@@ -40,7 +40,7 @@ def classify(path: Path) -> Input:
     Raises:
         InputError: if nothing is there, or a folder or sequence holds no pictures.
     """
-    if is_pattern(path) and not path.exists():
+    if is_sequence(path):
         return Input(path, "sequence", tuple(sequence_files(path)))
     if not path.exists():
         raise InputError(f"{path}: no such file", "check the path")

@@ -12,7 +12,7 @@ from gpenvid.media.containers import container_for_source
 from gpenvid.media.encoder_choice import choose_encoder
 from gpenvid.media.encoders import EncoderRequest
 from gpenvid.media.reader import VideoReader
-from gpenvid.media.stills import read_still
+from gpenvid.media.stills import read_frame
 from gpenvid.media.untrusted import check_pixels, check_video, still_suffix
 from gpenvid.settings import RestoreSettings
 
@@ -73,7 +73,7 @@ def inspect_file(path: Path, settings: RestoreSettings, *, name: str = "", max_p
     suffix = picture_suffix(path)
     if suffix is not None:
         check_picture_settings("still", settings)
-        frame, _ = read_still(path)
+        frame = read_frame(path)
         check_pixels(path, frame.width, frame.height, max_pixels)
         return Facts("still", suffix, suffix, frame.width, frame.height)
     check_video(path, max_pixels)

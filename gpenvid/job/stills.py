@@ -24,12 +24,15 @@ from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern, number_in, numbered
 from gpenvid.media.still_extras import StillExtras
 from gpenvid.media.still_kept import about, kept_in
-from gpenvid.media.stills import check_samples, encode_still, is_still, read_still
+from gpenvid.media.stills import check_samples, encode_still, is_still, read_frame, read_still
 from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
 STILL_DETECTION_SIZE = 1600
 """Longer side in pixels that a single picture is reduced to for detection: group photographs have small faces."""
+
+
+_DAMAGED = "its data is damaged; it is taken as it decodes"
 
 
 class PicturesError(BatchError):
@@ -70,7 +73,7 @@ def restore_pictures(
     check_picture_settings(item.kind, settings)
     targets = _targets(item, output, settings)
     if item.kind == "sequence":  # the others are looked at one by one
-        layout = read_still(item.files[0])[0].layout
+        layout = read_frame(item.files[0]).layout
         with naming(targets[0]):
             check_samples(targets[0].suffix.lower(), layout.model, bits=layout.bits, alpha=layout.alpha)
     embedder = open_embedder(settings)
@@ -93,6 +96,10 @@ def restore_pictures(
         with report.timed("render"):
             for (frame, extras), (file, target) in zip(_rendered(files, renderer), pairs, strict=True):
                 sentences = kept_in(extras, target.suffix.lower(), frame.layout.model)[1]
+                if extras.damaged:
+                    sentences.append(_DAMAGED)
+                if settings.strict and extras.damaged:
+                    raise InputError(about([str(file)], _DAMAGED), "get another copy, or leave out --strict")
                 if settings.strict and sentences:
                     raise UsageError(about([file.name], sentences[0]), "choose another kind of picture, or leave out --strict")
                 parts.append((_write(frame, extras, work / target.name, target), target))
@@ -173,7 +180,7 @@ def _film_tracks(item: Input, settings: RestoreSettings, detector: Detector | No
 
 def _still_tracks(item: Input, file: Path, target: Path, settings: RestoreSettings, detector: Detector | None) -> Tracks:
     assert detector is not None
-    frame, _ = read_still(file)
+    frame = read_frame(file)
     # In a folder a file may be of another kind than its name says; elsewhere the user named the result.
     with naming(file if item.kind == "folder" else target):
         check_samples(target.suffix.lower(), frame.layout.model, bits=frame.layout.bits, alpha=frame.layout.alpha)

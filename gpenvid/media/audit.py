@@ -91,7 +91,7 @@ def _compare_times(result: Audit, before: _VideoFacts, after: _VideoFacts, shift
     for fault in before.faults:
         result.note("decoding of the source", fault)
     for fault in after.faults:
-        result.findings.append(Finding("decoding", "differs", fault))
+        result.fail("decoding", fault)
     if not after.faults:
         result.findings.append(Finding("decoding", "same", f"all {len(after.times)} frames decode"))
 

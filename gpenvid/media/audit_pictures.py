@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from gpenvid.errors import UsageError
+from gpenvid.errors import InputError, UsageError
 from gpenvid.media.audit_pixels import PixelTally
 from gpenvid.media.findings import Audit
 from gpenvid.media.frame import Plane
 from gpenvid.media.pictures import picture_of
 from gpenvid.media.probe import open_input
 from gpenvid.media.reader import VideoReader
-from gpenvid.media.sequence import folder_files, is_pattern, number_in, sequence_files
+from gpenvid.media.sequence import folder_files, is_sequence, number_in, sequence_files
 from gpenvid.media.still_extras import BLOCKS, StillExtras
 from gpenvid.media.still_kept import about, kept_in
-from gpenvid.media.stills import is_still, laid_out, read_still
+from gpenvid.media.stills import is_still, laid_out, read_frame, read_still
 from gpenvid.media.time_range import TimeRange
 
 
@@ -93,23 +93,27 @@ def audit_pictures(source: Path, output: Path, *, pixels: bool, start: float | N
     """Compare picture files with the picture files, or the video, that they were made from; of that perhaps a part. See `audit`.
 
     Raises:
-        InputError: if anything cannot be read.
+        InputError: if a single picture or a video cannot be read. One picture of several that cannot is a finding.
         UsageError: the two are not of a kind, or a part is named of what is no video.
     """
     if not are_pictures(output):
         raise UsageError(f"{source}: is a picture, and {output.name} is a video", "name what was made of it")
     result = Audit(source, output)
     files = _files(output)
-    wanted: Iterator[_Picture]
+    wanted: Iterator[_Picture | None]
     if are_pictures(source):
         if not (start is None and end is None):
             raise UsageError("--start and --end are for videos", "leave them out for pictures")
-        names = [_place(f, source) for f in _files(source)], [_place(f, output) for f in files]
-        if source.is_dir() or is_pattern(source):
+        sources = _files(source)
+        there = {_place(f, output) for f in files}
+        if source.is_dir():
+            sources = [f for f in sources if f.name in there or not _is_passed_over(f, result)]
+        names = [_place(f, source) for f in sources], [_place(f, output) for f in files]
+        if source.is_dir() or is_sequence(source):
             result.compare("file names" if source.is_dir() else "frame numbers", *names)
-        common = set(names[0]) & set(names[1])  # one that is missing must not make neighbours of strangers
+        common = there.intersection(names[0])  # one that is missing must not make neighbours of strangers
         files = [file for file in files if _place(file, output) in common]
-        wanted = map(_read, (file for file in _files(source) if _place(file, source) in common))
+        wanted = (_read_telling(file, source, result) for file in sources if _place(file, source) in common)
     else:
         result.compare("frame numbers", list(range(1, len(files) + 1)), [_place(f, output) for f in files])
         wanted = _of_video(source, result, start, end)
@@ -118,16 +122,37 @@ def audit_pictures(source: Path, output: Path, *, pixels: bool, start: float | N
 
 
 def _files(path: Path) -> list[Path]:
-    return folder_files(path) if path.is_dir() else sequence_files(path) if is_pattern(path) and not path.exists() else [path]
+    return folder_files(path) if path.is_dir() else sequence_files(path) if is_sequence(path) else [path]
 
 
 def _place(file: Path, among: Path) -> str | int:
-    return file.name if among.is_dir() else number_in(file, among) if is_pattern(among) else ""
+    return file.name if among.is_dir() else number_in(file, among) if is_sequence(among) else ""
 
 
 def _read(file: Path) -> _Picture:
     frame, extras = read_still(file)
     return _Picture(frame.planes, extras)
+
+
+def _is_passed_over(file: Path, result: Audit) -> bool:
+    """Whether a picture of a folder cannot be read, so that there is nothing to expect of it; the audit says so."""
+    try:
+        read_frame(file)
+    except InputError as error:
+        result.note("passed over", str(error))
+        return True
+    return False
+
+
+def _read_telling(file: Path, among: Path, result: Audit) -> _Picture | None:
+    """A picture; None where it is one of several and cannot be read, and the audit says so."""
+    try:
+        return _read(file)
+    except InputError as error:
+        if file == among:
+            raise
+        result.fail("reading", str(error))
+        return None
 
 
 def _of_video(source: Path, result: Audit, start: float | None, end: float | None) -> Iterator[_Picture]:
@@ -147,19 +172,25 @@ def _of_video(source: Path, result: Audit, start: float | None, end: float | Non
         result.note("decoding of the source", fault)
 
 
-def _compare(result: Audit, wanted: Iterator[_Picture], files: list[Path], *, pixels: bool) -> None:
+def _compare(result: Audit, wanted: Iterator[_Picture | None], files: list[Path], *, pixels: bool) -> None:
     found: dict[str, _Same] = {name: _Same() for name in ("size", "bit depth", "colour and alpha", *BLOCKS.values(), "resolution", "text")}
     tallies: dict[int, PixelTally] = {}
     lost: dict[str, list[str]] = {}
+    damaged: list[str] = []
     expected, deeper = 0, 0
     for source in wanted:
         expected += 1
         if expected > len(files):
             continue
-        name, new = files[expected - 1].name, _read(files[expected - 1])
+        name, new = files[expected - 1].name, _read_telling(files[expected - 1], result.output, result)
+        if source is None or new is None:
+            continue
+        if new.extras.damaged:
+            result.fail("decoding", about([name], "its data is damaged"))
         old, told = source.as_held_by(files[expected - 1].suffix.lower())
         for sentence in told:
             lost.setdefault(sentence, []).append(name)
+        damaged += [name] if source.extras.damaged else []
         deeper += new.bits > old.bits
         found["size"].add(name, old.size, new.size)
         found["bit depth"].add(name, old.bits, min(old.bits, new.bits))
@@ -173,6 +204,8 @@ def _compare(result: Audit, wanted: Iterator[_Picture], files: list[Path], *, pi
         same.tell(result, what)
     for sentence, names in lost.items():
         result.note("what is lost", about(names, sentence))
+    if damaged:
+        result.note("decoding of the source", about(damaged, "its data is damaged"))
     if deeper:
         result.note("bit depth", f"16 bits in {deeper}, which hold all of 8")
     for tally in tallies.values():

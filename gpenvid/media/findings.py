@@ -42,6 +42,10 @@ class Audit:
         same = wanted == found
         self.findings.append(Finding(what, "same" if same else "differs", str(found) if same else f"{wanted} became {found}"))
 
+    def fail(self, what: str, detail: str) -> None:
+        """Record a difference that is not one of two values."""
+        self.findings.append(Finding(what, "differs", detail))
+
     def note(self, what: str, detail: str) -> None:
         """Record a difference that is no failure."""
         self.findings.append(Finding(what, "noted", detail))

@@ -17,6 +17,11 @@ def is_pattern(path: Path) -> bool:
     return len(_NUMBER.findall(path.name)) == 1
 
 
+def is_sequence(path: Path) -> bool:
+    """Whether a path stands for numbered files: a pattern, unless it is a file's or folder's own name."""
+    return is_pattern(path) and not path.exists()
+
+
 def sequence_files(pattern: Path) -> list[Path]:
     """The files that match a printf pattern, in numeric order. Gaps are allowed (every second frame of a scan).
 

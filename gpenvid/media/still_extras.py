@@ -76,6 +76,7 @@ class StillExtras:
         family: of the file they were read from.
         entries: text, comments and colour marks that only this family holds.
         remarks: what is in the file and in no result, as sentences.
+        damaged: whether the samples were decoded from data that is known to be damaged.
     """
 
     exif: bytes = b""
@@ -85,6 +86,7 @@ class StillExtras:
     family: Family = ""
     entries: tuple[Entry, ...] = ()
     remarks: tuple[str, ...] = ()
+    damaged: bool = False
 
     @property
     def orientation(self) -> Orientation:

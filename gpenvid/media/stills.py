@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from gpenvid.media.layout import layout_of
 from gpenvid.media.orientation import DisplayGeometry
 from gpenvid.media.still_extras import StillExtras
 from gpenvid.media.still_files import add_extras, read_file
+from gpenvid.media.still_jpeg import MAGIC as JPEG
+from gpenvid.media.still_jpeg import is_damaged
 from gpenvid.media.still_kept import kept_in
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".jp2")
@@ -41,15 +44,33 @@ def is_still(path: Path) -> bool:
 
 
 def read_still(path: Path, *, index: int = 0) -> tuple[Frame, StillExtras]:
-    """Read a picture into native planes (`gbrp`, `gbrap`, `gray`, or their 16-bit forms).
+    """Read a picture into native planes (`gbrp`, `gbrap`, `gray`, or their 16-bit forms), with what it carries beside them.
+
+    Raises:
+        InputError: see `read_frame`.
+    """
+    content = _content(path)
+    frame, extras = _read(path, content, index)
+    return frame, replace(extras, damaged=content.startswith(JPEG) and is_damaged(content))
+
+
+def read_frame(path: Path, *, index: int = 0) -> Frame:
+    """Read a picture for its samples only, without looking for damage that does not keep it from being decoded.
 
     Raises:
         InputError: no such file, or not a picture OpenCV can decode, or several in one file, or CMYK, or more than 2^28 pixels.
     """
+    return _read(path, _content(path), index)[0]
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", "check the path") from error
+
+
+def _read(path: Path, content: bytes, index: int) -> tuple[Frame, StillExtras]:
     known, data = read_file(content), np.frombuffer(content, np.uint8)
     if known.refused:
         raise InputError(f"{path}: {known.refused}", "convert it to RGB or grey of 8 or 16 bit with a program that manages colours")

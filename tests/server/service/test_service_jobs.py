@@ -16,8 +16,8 @@ from gpenvid.media.audit import audit
 @pytest.fixture(scope="module")
 def done(served: Served) -> dict[str, str]:
     """A finished job; a whole clip."""
-    job = served.submit(SAMPLES / "interview.mp4", "my interview ä.mp4", strength="0.5", color="restored")
-    assert job["options"] == {"strength": 0.5, "color": "restored"}
+    job = served.submit(SAMPLES / "interview.mp4", "my interview ä.mp4", strength="0.5", color="restored", preset="veryslow")
+    assert job["options"] == {"strength": 0.5, "color": "restored", "preset": "veryslow"}
     return served.finished(job["id"])
 
 
@@ -164,7 +164,7 @@ def test_a_running_job_is_cancelled_within_seconds(served: Served) -> None:
 
 
 def test_a_paused_job_gives_way_and_continues_where_it_was(served: Served, done: dict[str, str]) -> None:
-    job = served.submit(SAMPLES / "interview.mp4", strength="0.5", color="restored")["id"]
+    job = served.submit(SAMPLES / "interview.mp4", strength="0.5", color="restored", preset="veryslow")["id"]
     served.rendering(job, 100)
     assert served.client.post(f"/v1/jobs/{job}/pause").status_code == 202
     served.until(job, lambda j: j["state"] == "paused")
