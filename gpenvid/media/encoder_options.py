@@ -6,6 +6,7 @@ import cv2
 
 from gpenvid.errors import UsageError
 from gpenvid.media.encoders import DEFAULT_CRF, EncoderRequest
+from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
 
 _AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
@@ -49,8 +50,8 @@ def options_for(encoder: str, pixel_format: str, request: EncoderRequest, info: 
     if encoder == "prores_ks":
         options["profile"] = request.preset or ("4444" if "444" in pixel_format else "hq")
     if encoder == "dnxhd":
-        deep = info.layout.bits > 8
-        options["profile"] = request.preset or ("dnxhr_444" if "444" in pixel_format else "dnxhr_hqx" if deep else "dnxhr_hq")
+        held = layout_of(pixel_format)
+        options["profile"] = request.preset or ("dnxhr_444" if not held.shift_x else "dnxhr_hqx" if held.bits > 8 else "dnxhr_hq")
     if encoder.endswith("_nvenc"):
         options |= {"rc": "vbr", "cq": f"{request.crf if request.crf is not None else 18:g}", "preset": request.preset or "p5"}
     if encoder == "libx264" and interlaced:
