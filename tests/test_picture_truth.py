@@ -145,7 +145,8 @@ def test_a_pixel_format_that_changes_on_the_way_is_converted_and_said(second: st
 
 
 @pytest.mark.parametrize(
-    "pixel_format", ["yuv420p", "yuv422p", "yuv444p", "yuv422p10le", "yuv444p10le", "yuv422p12le", "yuv444p12le", "gray", "bgr0", "gbrp10le"]
+    "pixel_format",
+    ["yuv420p", "yuv422p", "yuv444p", "yuv422p10le", "yuv444p10le", "yuv422p12le", "yuv444p12le", "gray", "bgr0", "gbrp10le"],
 )
 @pytest.mark.parametrize(("codec", "name"), [("ffv1", "a.mkv"), ("prores", "a.mov"), ("dnxhr", "a.mov")])
 def test_master_formats_hold_the_picture(pixel_format: str, codec: str, name: str, settings: RestoreSettings, tmp_path: Path) -> None:
