@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -147,6 +148,27 @@ def _blu_ray(path: Path) -> Path:
             packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 1000), texts, True
             film.mux(packet)
     return path
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".m2ts"])
+@pytest.mark.parametrize(("start", "end", "seen"), [(0.04, 0.36, [0.06, 0.26]), (0.2, None, [0, 0.1]), (0.16, 0.24, [0]), (0.36, None, [])])
+def test_a_bitmap_that_is_on_screen_when_a_part_begins_is_sent_anew(
+    start: float, end: float | None, seen: list[float], suffix: str, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    source, out = _blu_ray(tmp_path / "film.mkv"), tmp_path / f"out{suffix}"
+    gpenvid.restore(source, out, replace(settings, start=start, end=end))
+    assert audit(source, out, start=start, end=end).passed
+    with av.open(str(out)) as file:
+        first = min(p.pts * p.time_base for p in file.demux(video=0) if p.pts is not None)
+    with av.open(str(out)) as file:
+        if not file.streams.subtitles:
+            assert (suffix, seen) == (".m2ts", [])
+            return
+        packets = [p for p in file.demux(subtitles=0) if p.size]
+        shown = [len(list(file.streams.subtitles[0].codec_context.decode2(p) or ())) for p in packets]
+    assert [round(float(p.pts * p.time_base - first), 2) for p in packets] == seen
+    assert seen == [] or shown[0] == 1
+    assert len(seen) < 2 or shown[-1] == 0
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".m2ts"])

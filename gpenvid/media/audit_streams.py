@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.media.chapters import chapters_of
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
-from gpenvid.media.copying import cut_of
+from gpenvid.media.cuts import cut_of
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
@@ -134,21 +135,26 @@ def _packets_by_stream(
     codecs = {s.index: s.codec_context.codec.canonical_name if s.codec_context else "" for s in chosen}
     lines = {s.index: FollowingTimeline(offsets) for s in chosen}
     cuts = {s.index: cut_of(s, keep) for s in chosen}
+
+    def count(packet: Packet[Any]) -> None:
+        index, data = packet.stream_index, bytes(packet)
+        counts[index] += 1
+        hashes[index][0].update(data)
+        hashes[index][1].update(payload(codecs[index], data))
+        if packet.pts is not None:
+            times[index].append(packet.pts * packet.time_base)
+
     if chosen:
         try:
             for packet in packets_of(container, chosen):
-                index, data = packet.stream_index, bytes(packet)
-                if data and not is_empty_text(packet.stream, data):
-                    lines[index].mend(packet)
-                    if not cuts[index].take(packet):
-                        continue
-                    counts[index] += 1
-                    hashes[index][0].update(data)
-                    hashes[index][1].update(payload(codecs[index], data))
-                    if packet.pts is not None:
-                        times[index].append(packet.pts * packet.time_base)
+                if packet.size and not is_empty_text(packet.stream, bytes(packet)):
+                    lines[packet.stream_index].mend(packet)
+                    for kept in cuts[packet.stream_index].take(packet):
+                        count(kept)
         except (av.error.FFmpegError, OSError):
             pass  # a truncated source: compared as far as it goes, and noted with its video
+    for kept in (standing for cut in cuts.values() for standing in cut.standing()):
+        count(kept)
     return {i: _Packets(a.hexdigest()[:16], b.hexdigest()[:16], counts[i], times[i]) for i, (a, b) in hashes.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from gpenvid.media.cuts import Cut, cut_of, decoded_at
 from gpenvid.media.probe import packets_of
 from gpenvid.media.streams import is_empty_text
 from gpenvid.media.time_range import TimeRange
@@ -46,32 +47,14 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
     """
     offsets = jump_offsets(source) if indices else [Fraction(0)]
     lines = {index: _Line(file.streams[index], FollowingTimeline(offsets), strict=strict) for index in indices}
-    cuts = {index: cut_of(file.streams[index], keep) for index in indices}
-    shift = keep.start or Fraction(0)
-    last = Fraction(-(10**9))
-    packets = packets_of(file, [file.streams[i] for i in indices])
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, OSError):
-            return
-        if packet is None:
-            return
-        if packet.size == 0:
-            continue
-        packet = _without_header(packet)
+    shift, last = keep.start or Fraction(0), Fraction(-(10**9))
+    for packet, missing in _kept_packets(file, indices, keep, lines):
         if packet.stream.disposition & Disposition.attached_pic:
             packet.pts = packet.dts = 0
             last = max(last, Fraction(0))
             yield Copied(packet, last, False)
             continue
-        if is_empty_text(packet.stream, bytes(packet)):
-            continue  # MP4's muxer writes its own where a text ends
-        line = lines[packet.stream_index]
-        moved = line.join(packet)
-        if not cuts[packet.stream_index].take(packet):
-            continue
-        moved |= line.rise(packet)
+        moved = lines[packet.stream_index].rise(packet) or missing
         ticks = round(shift / packet.time_base)
         if ticks:
             packet.pts = None if packet.pts is None else packet.pts - ticks
@@ -80,74 +63,42 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
         yield Copied(packet, last, moved)
 
 
-def shown_at(packet: Packet[Any]) -> Fraction:
-    """When a packet is shown, in seconds."""
-    return ((packet.pts if packet.pts is not None else packet.dts) or 0) * packet.time_base
+def _kept_packets(
+    file: InputContainer, indices: Sequence[int], keep: TimeRange, lines: Mapping[int, _Line]
+) -> Iterator[tuple[Packet[Any], bool]]:
+    """Covers, and what belongs into the kept part, on one clock; and whether it had no time at all."""
+    cuts = {index: cut_of(file.streams[index], keep) for index in indices}
+    begun = keep.start is None
+    for packet in _whole_packets(file, indices):
+        if packet.stream.disposition & Disposition.attached_pic:
+            yield packet, False
+            continue
+        if is_empty_text(packet.stream, bytes(packet)):
+            continue  # MP4's muxer writes its own where a text ends
+        missing = lines[packet.stream_index].join(packet)
+        if not begun and decoded_at(packet) >= (keep.start or 0):
+            begun = True
+            yield from _standing(cuts)
+        yield from ((one, missing and one is packet) for one in cuts[packet.stream_index].take(packet))
+    yield from _standing(cuts)
 
 
-def decoded_at(packet: Packet[Any]) -> Fraction:
-    """When a packet is decoded, in seconds."""
-    return ((packet.dts if packet.dts is not None else packet.pts) or 0) * packet.time_base
+def _standing(cuts: Mapping[int, Cut]) -> Iterator[tuple[Packet[Any], bool]]:
+    return ((packet, False) for cut in cuts.values() for packet in cut.standing())
 
 
-class Cut:
-    """What of a stream a part keeps: packets that begin in it."""
-
-    def __init__(self, keep: TimeRange) -> None:
-        self.keep = keep
-
-    def take(self, packet: Packet[Any]) -> bool:
-        """Whether the packet belongs into the part; its times are changed in place where only some of it does."""
-        return self.keep.holds(shown_at(packet))
-
-
-class _SubtitleCut(Cut):
-    """Subtitles that are on screen when the part begins are kept from there on, and end with it.
-
-    Bitmaps of Blu-ray discs and broadcasts state no duration: of these, only the ones that begin in the part.
-    """
-
-    def take(self, packet: Packet[Any]) -> bool:
-        if not packet.duration:
-            return super().take(packet)
-        begin, base = shown_at(packet), packet.time_base
-        end = begin + packet.duration * base
-        first = begin if self.keep.start is None else max(begin, self.keep.start)
-        last = end if self.keep.end is None else min(end, self.keep.end)
-        if first >= last:
-            return False
-        if first > begin:
-            packet.pts = packet.dts = round(first / base)
-        if (first, last) != (begin, end):
-            packet.duration = max(1, round((last - first) / base))
-        return True
-
-
-class _PictureCut(Cut):
-    """A copied video stream begins with a keyframe; what refers to pictures before it is left out.
-
-    At the end, pictures that others are predicted from are kept: in the order of decoding they lie before the end.
-    """
-
-    def __init__(self, keep: TimeRange) -> None:
-        super().__init__(keep)
-        self._begin: Fraction | None = None
-
-    def take(self, packet: Packet[Any]) -> bool:
-        if self.keep.is_whole:
-            return True
-        shown = shown_at(packet)
-        if self._begin is None and packet.is_keyframe and self.keep.holds(shown):
-            self._begin = shown
-        if self._begin is None or shown < self._begin:
-            return False
-        return self.keep.end is None or decoded_at(packet) < self.keep.end
-
-
-def cut_of(stream: Stream, keep: TimeRange) -> Cut:
-    """How a stream is cut to a part."""
-    kind = {"video": _PictureCut, "subtitle": _SubtitleCut}.get(stream.type, Cut)
-    return kind(keep)
+def _whole_packets(file: InputContainer, indices: Sequence[int]) -> Iterator[Packet[Any]]:
+    """Packets with anything in them, up to where the source is cut short."""
+    packets = packets_of(file, [file.streams[i] for i in indices])
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.error.FFmpegError, OSError):
+            return
+        if packet is None:
+            return
+        if packet.size:
+            yield _without_header(packet)
 
 
 def _without_header(packet: Packet[Any]) -> Packet[Any]:

@@ -16,7 +16,8 @@ from av.video.stream import VideoStream
 
 from gpenvid.media.chapters import chapters_of, moved_by_joining
 from gpenvid.media.containers import Container
-from gpenvid.media.copying import copied_packets, shown_at
+from gpenvid.media.copying import copied_packets
+from gpenvid.media.cuts import shown_at
 from gpenvid.media.probe import is_attached_picture, open_input, packets_of
 from gpenvid.media.streams import StreamPlan, is_empty_text, name_of
 from gpenvid.media.time_range import TimeRange
