@@ -58,6 +58,25 @@ def test_help_does_not_load_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["restore", "missing.mp4"], "missing.mp4: no such file"),
+        (["restore", "interview.mp4", "-o", "out.avi"], "cannot write .avi"),
+        (["restore", "interview.mp4", "-o", "interview.mp4"], "the output is the source"),
+        (["restore", "interview.mp4", "-o", "missing/out.mp4"], "no such folder"),
+        (["analyse", "missing.mp4"], "missing.mp4: no such file"),
+        (["preview", "missing.mp4"], "missing.mp4: no such file"),
+    ],
+)
+def test_a_mistyped_name_is_answered_before_torch_is_loaded(arguments: list[str], said: str) -> None:
+    code = "import sys; from gpenvid.cli import main\ntry:\n    main()\nfinally:\n    print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT / "samples", capture_output=True, text=True, check=False)
+    assert said in done.stderr
+    assert done.stdout == "False\n"
+
+
 def test_ruff_finds_nothing() -> None:
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True, check=False)

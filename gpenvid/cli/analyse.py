@@ -33,11 +33,7 @@ def analyse(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
 ) -> None:
     """Find and follow the people of a film, and write the tracks for `gpenvid restore --tracks`."""
-    from gpenvid.cli.console import ConsoleProgress, print_tracks
-    from gpenvid.job.analyse import analyse as run
     from gpenvid.job.inputs import check_side_file, classify
-    from gpenvid.job.people import write_contact_sheet
-    from gpenvid.job.sidecar import write_sidecar
 
     target = output or source.with_name(f"{source.stem}.tracks.json")
     item = classify(source)
@@ -46,6 +42,12 @@ def analyse(
     check_side_file(target, [item], overwrite=overwrite)
     if sheet is not None:
         check_side_file(sheet, [item], others=[target])
+    # What loads torch, which takes a second, comes after what a mistyped name needs.
+    from gpenvid.cli.console import ConsoleProgress, print_tracks
+    from gpenvid.job.analyse import analyse as run
+    from gpenvid.job.people import write_contact_sheet
+    from gpenvid.job.sidecar import write_sidecar
+
     progress = ConsoleProgress(quiet=quiet, check=check_stopped)
     settings = RestoreSettings(detector=detector, device=device, start=seconds_of("--start", start), end=seconds_of("--end", end))
     try:

@@ -35,6 +35,9 @@ def preview(
     from gpenvid.server.run import require_server
 
     require_server()
+    from gpenvid.job.inputs import classify
+
+    classify(clip)  # before torch is loaded, which takes a second: a mistyped name is answered at once
     from gpenvid.cli.console import ConsoleProgress
     from gpenvid.server.preview.start import run_preview
 

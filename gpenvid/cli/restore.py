@@ -122,16 +122,20 @@ def restore(
 def _restore(
     sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool, profile: bool = False
 ) -> None:
-    from gpenvid.cli.console import ConsoleProgress, print_profile, print_stability, print_summary
     from gpenvid.job.inputs import check_side_file
-    from gpenvid.job.outputs import results_of
+    from gpenvid.job.outputs import check_named, results_of
+
+    items = _classified(sources)
+    if len(sources) == 1:
+        check_named(items[0], output, overwrite=settings.overwrite)
+    if report is not None:
+        read = [path for path in (settings.tracks, settings.identity) if path is not None]
+        check_side_file(report, items, others=[*read, *results_of(items, output)])
+    # What loads torch, which takes a second, comes after what a mistyped name needs.
+    from gpenvid.cli.console import ConsoleProgress, print_profile, print_stability, print_summary
     from gpenvid.job.report import Report, write_reports
     from gpenvid.job.restore import restore_many
 
-    if report is not None:
-        items = _classified(sources)
-        read = [path for path in (settings.tracks, settings.identity) if path is not None]
-        check_side_file(report, items, others=[*read, *results_of(items, output)])
     progress = ConsoleProgress(quiet=quiet, check=check_stopped)
     done: list[Report] = []
     try:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpenvid.errors import GpenvidError, UsageError
-from gpenvid.job.inputs import Input, default_name
+from gpenvid.job.inputs import Input, check_output, default_name
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.sequence import is_pattern
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,19 @@ def outputs_for(items: list[Input], output: Path | None) -> list[Path | None]:
     if len(items) > 1:
         _check_clashes(items, targets)
     return targets
+
+
+def check_named(item: Input, output: Path | None, *, overwrite: bool) -> None:
+    """Refuse an output that somebody named and that cannot be, before anything is loaded or decoded; its job checks it again.
+
+    Raises:
+        UsageError, InputError: see `video_result` and `check_output`.
+    """
+    if output is None or output.is_dir() or is_pattern(output):
+        return
+    if item.kind == "video":
+        container_for_output(output)
+    check_output(item, output, overwrite=overwrite)
 
 
 def results_of(items: list[Input], output: Path | None) -> list[Path]:
