@@ -91,6 +91,7 @@ def as_known(error: Exception, source: object) -> GpenvidError:
     """An error as one that can be told beside others: an unexpected one names its class and the source it happened to."""
     if isinstance(error, GpenvidError):
         return error
-    told = GpenvidError(f"{source}: unexpected {type(error).__name__}: {error}", "run it alone with --debug and report it")
+    why = f": {error}" if str(error) else ""
+    told = GpenvidError(f"{source}: unexpected {type(error).__name__}{why}", "run it alone with --debug and report it")
     told.__cause__ = error
     return told

@@ -278,6 +278,30 @@ def test_an_error_inside_a_library_ends_only_its_picture(
     assert {p.name for p in (photos.parent / "photos_restored").iterdir()} == {"1.png", "5.png"}
 
 
+def test_an_error_without_words_is_told_by_its_name_and_kept_for_who_asks(
+    photos: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(*_: object) -> bytes:
+        raise AssertionError
+
+    monkeypatch.setattr("gpenvid.job.stills.encode_still", encode)
+    with pytest.raises(BatchError) as failed:
+        gpenvid.restore_many([photos / "1.png", photos / "3.png"], photos.parent, replace(settings, preset=None))
+    assert str(failed.value.errors[0]) == f"{photos / '1.png'}: unexpected AssertionError: run it alone with --debug and report it"
+    assert failed.value.__cause__ is failed.value.errors[0]
+    assert isinstance(failed.value.errors[0].__cause__, AssertionError)
+
+
+def test_a_folder_ends_where_results_cannot_be_written(photos: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="cannot be written to"):
+        gpenvid.restore(photos, None, replace(settings, preset=None))
+    assert {p.name for p in photos.parent.iterdir()} == {"photos"}
+
+
 def test_a_stopped_folder_leaves_nothing(photos: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object) -> bytes:
         raise StoppedError("interrupted")

@@ -67,7 +67,7 @@ def restore_pictures(
 
     Raises:
         InputError: a picture that cannot be read, or a place that cannot be written to, or a sidecar that does not fit.
-        PicturesError: some pictures of a folder failed, whatever the reason; the others are finished.
+        PicturesError: some pictures of a folder failed, for any other reason; the others are finished.
         UsageError: an output that does not fit the input, or, with `strict`, cannot hold all of it.
     """
     check_picture_settings(item.kind, settings)

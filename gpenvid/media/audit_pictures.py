@@ -25,10 +25,11 @@ from gpenvid.media.time_range import TimeRange
 
 @dataclass(frozen=True)
 class _Picture:
-    """What is compared of one picture; planes G, B, R[, A] or Y."""
+    """What is compared of one picture; planes G, B, R[, A] or Y. A film's has no name."""
 
     planes: list[Plane]
     extras: StillExtras
+    name: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -131,7 +132,7 @@ def _place(file: Path, among: Path) -> str | int:
 
 def _read(file: Path) -> _Picture:
     frame, extras = read_still(file)
-    return _Picture(frame.planes, extras)
+    return _Picture(frame.planes, extras, file.name)
 
 
 def _is_passed_over(file: Path, result: Audit) -> bool:
@@ -190,7 +191,7 @@ def _compare(result: Audit, wanted: Iterator[_Picture | None], files: list[Path]
         old, told = source.as_held_by(files[expected - 1].suffix.lower())
         for sentence in told:
             lost.setdefault(sentence, []).append(name)
-        damaged += [name] if source.extras.damaged else []
+        damaged += [source.name] if source.extras.damaged else []
         deeper += new.bits > old.bits
         found["size"].add(name, old.size, new.size)
         found["bit depth"].add(name, old.bits, min(old.bits, new.bits))

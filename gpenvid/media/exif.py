@@ -6,7 +6,7 @@ lies in directories that tags of the first one point to; the first one itself ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gpenvid.media.tiff_directory import EMPTY, TiffTag, UnreadTag, count_directories, read_directory, with_tags
@@ -58,30 +58,35 @@ def parts_of(block: bytes) -> ExifParts:
     others = [t.tag for t in tags if t.tag not in _STRUCTURE and t.tag not in TEXTS and not t.below]
     lost = [DIRECTORIES.get(n, f"EXIF's tag {n}") for n in others]
     if tags:
-        lost += (called(t, {**TEXTS, **DIRECTORIES}, "EXIF's ") for t in read.unread if t.within or t.tag not in _STRUCTURE)
+        lost += (called(t, {**TEXTS, **DIRECTORIES}, "EXIF") for t in read.unread if t.within or t.tag not in _STRUCTURE)
     elif block:
         lost.append("EXIF")
     if count_directories(block) > 1:
         lost.append("EXIF's thumbnail")
-    return ExifParts(tuple(directories_among(tags)), tuple(t.little for t in tags if t.tag in TEXTS), tuple(lost))
+    directories, large = directories_among(tags)
+    return ExifParts(directories, tuple(t.little for t in tags if t.tag in TEXTS), tuple(dict.fromkeys([*lost, *large])))
 
 
-def called(unread: UnreadTag, names: Mapping[int, str], whose: str = "") -> str:
+def called(unread: UnreadTag, names: Mapping[int, str], owner: str = "") -> str:
     """The name of a tag that could not be read.
 
     Args:
         names: of tags of the first directory.
-        whose: stands before those of the first directory that have none.
+        owner: whose those are that have none.
     """
     if unread.tag is not None and unread.within is None and unread.tag in names:
         return names[unread.tag]
-    owner = whose if unread.within is None else f"{_OWNERS[unread.within]}'s "
-    return f"{owner}damaged tags" if unread.tag is None else f"{owner}tag {unread.tag}"
+    owner = owner if unread.within is None else _OWNERS[unread.within]
+    if unread.tag is None:
+        return f"the damaged rest of {owner or 'the tags'}"
+    return f"{owner}'s tag {unread.tag}" if owner else f"tag {unread.tag}"
 
 
-def directories_among(tags: Iterable[TiffTag]) -> list[TiffTag]:
-    """The tags that point to a directory with anything in it, in little-endian order, without what only BigTIFF can hold."""
-    return [_classic(tag.little) for tag in tags if tag.below]
+def directories_among(tags: Iterable[TiffTag]) -> tuple[tuple[TiffTag, ...], list[str]]:
+    """The tags that point to a directory with anything in it, in little-endian order, and the names of what only BigTIFF can hold of it."""
+    found = [tag for tag in tags if tag.below]
+    classic = (_classic(tag.little) for tag in found)
+    return tuple(tag for tag in classic if tag.below), [called(tag, {}) for pointer in found for tag in _large(pointer)]
 
 
 def block_of(tags: Iterable[TiffTag], beside: bytes = b"") -> bytes:
@@ -93,6 +98,13 @@ def block_of(tags: Iterable[TiffTag], beside: bytes = b"") -> bytes:
     """
     tags = tuple(tags)
     return with_tags(beside or EMPTY, tags) if tags else beside
+
+
+def _large(pointer: TiffTag) -> Iterator[UnreadTag]:
+    for tag in pointer.below or ():
+        if not tag.is_classic:
+            yield UnreadTag(tag.tag, pointer.tag)
+        yield from _large(tag)
 
 
 def _classic(tag: TiffTag) -> TiffTag:

@@ -68,6 +68,9 @@ def is_damaged(data: bytes) -> bool:
     frame = next(((marker, body) for marker, body in _segments(data) if 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES), None)
     if frame is None or frame[0] not in _HUFFMAN or frame[1][:1] != b"\x08":
         return False
+    components = frame[1][6::3]
+    if len(set(components)) < len(components):  # libjpeg takes them by their order
+        return False
     decoder: Any = av.CodecContext.create("mjpeg", "r")
     decoder.options, decoder.thread_count = {"err_detect": "explode"}, 1
     try:

@@ -53,9 +53,11 @@ def read_tiff(data: bytes) -> StillFile:
     grey = _number(tags, _PHOTOMETRIC, 2) in (0, 1)
     if grey and _number(tags, _SAMPLES, 1) == 2:
         lost.append("the alpha of a grey picture")
+    directories, large = directories_among(tags.values())
+    lost += large
     remarks = (f"{listed(dict.fromkeys(lost))} cannot be carried over from TIFF",) if lost else ()
     icc, xmp = (tags[n].data if n in tags else b"" for n in (_ICC, _XMP))
-    extras = StillExtras(block_of(directories_among(tags.values())), xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
+    extras = StillExtras(block_of(directories), xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
     refused = "its samples are CMYK, which is not supported" if _number(tags, _PHOTOMETRIC, 2) == _SEPARATED else ""
     return StillFile(count_pictures(data), extras, refused)
 

@@ -62,7 +62,7 @@ class TiffTag:
 
 @dataclass(frozen=True)
 class UnreadTag:
-    """A tag whose type is unknown, whose values or directory lie outside of the file, or whose place in its own directory is damaged.
+    """A tag of an unknown type, or with values or a directory that cannot be read, or behind damage in its own directory.
 
     Attributes:
         tag: its number; None for all that stand behind the damage.
@@ -134,14 +134,16 @@ def _read(data: bytes, shape: _Shape, start: int, pointers: AbstractSet[int], wi
                 below = _read(data, shape, offset, pointers, tag)
                 if below.tags:
                     found.append(TiffTag(tag, 4, 1, b"", shape.order, below.tags))
-                unread += below.unread if below.tags else [UnreadTag(tag, within)]
+                    unread += below.unread
+                elif below.unread:
+                    unread.append(UnreadTag(tag, within))
                 continue
             size = _SIZES.get(kind, 0) * count
             content = field[:size] if size <= len(field) else data[offset : offset + size] if size <= room else b""
             room -= len(content)
             if size and len(content) == size:
                 found.append(TiffTag(tag, kind, count, content, shape.order))
-            elif size or kind not in _SIZES:  # one without values says nothing
+            elif count:  # one without values says nothing
                 unread.append(UnreadTag(tag, within))
     except _DAMAGE:
         unread.append(UnreadTag(None, within))
