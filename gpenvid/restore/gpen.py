@@ -302,6 +302,15 @@ def shape_of_state_dict(state: Mapping[str, Tensor]) -> GpenShape:
     return GpenShape(2 ** (levels + 1), style_dim, n_mlp, tuple(channels))
 
 
+def generator_size(state_dict: Mapping[str, object]) -> int:
+    """Side of the crop that a published state dict is for.
+
+    Raises:
+        WeightsError: if the keys are not those of a GPEN generator.
+    """
+    return shape_of_state_dict(_unwrap(state_dict)).size
+
+
 def _unwrap(state: Mapping[str, object]) -> dict[str, Tensor]:
     """Find the generator inside a checkpoint: plain, `g_ema`, `generator`, `state_dict`, with or without `module.`."""
     for key in ("g_ema", "state_dict", "params_ema", "params"):

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpenvid.errors import EngineError, UsageError, WeightsError
+from gpenvid.errors import EngineError, UsageError
 from gpenvid.restore.cards import ModelCard
 from gpenvid.restore.choices import DTYPES, Dtype, Engine, choose_device, choose_dtype, choose_engine, openvino_version, reason_of
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.graphs import RecordedForward
 from gpenvid.restore.heap import keep_freed_memory
-from gpenvid.restore.weights import read_state_dict
+from gpenvid.restore.weights import check_network, naming, read_state_dict
 
 Crop = NDArray[np.float32]
 """(S, S, 3) float32, RGB, in [0, 1]."""
@@ -193,9 +193,10 @@ def load_restorer(
     """
     where = choose_device(device)
     chosen = choose_engine(engine, where, few=few)
-    network = generator_from_state_dict(read_state_dict(path))
-    if card.size and network.shape.size != card.size:
-        raise WeightsError(f"{path}: is a {network.shape.size} network, {card.name} is {card.size}", "choose the right file")
+    state = read_state_dict(path)
+    check_network(card, path, state)
+    with naming(path):
+        network = generator_from_state_dict(state)
     format_ = choose_dtype(dtype, card, where)
     try:
         return Restorer(network, card, device=where, dtype=format_, batch=batch, engine=chosen)

@@ -8,19 +8,20 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 from platformdirs import user_cache_path
-from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
 from gpenvid.errors import UsageError, WeightsError
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, built_in_folder
 from gpenvid.restore.download import download
+from gpenvid.restore.gpen import generator_size
 
 Trust = Literal["published", "pinned", "unknown"]
 Progress = Callable[[int, int], None]
@@ -103,8 +104,47 @@ def check_file(card: ModelCard, path: Path) -> Trust:
     if card.bytes and path.stat().st_size != card.bytes:
         raise WeightsError(f"{path}: has {path.stat().st_size} bytes, {card.name} has {card.bytes}", "delete it and get it again")
     if file_sha256(path) != expected:
-        raise WeightsError(f"{path}: is not {card.name} (its SHA-256 differs)", f"delete it and run `gpenvid models get {card.name}`")
+        remedy = f"delete it and run `gpenvid models get {card.name}`"
+        if card.sha256:
+            raise WeightsError(f"{path}: is not {card.name} (its SHA-256 differs)", remedy)
+        known = f"or delete the line of {card.file} in {pins().path} if you trust this one"
+        raise WeightsError(f"{path}: is not the {card.name} of the first use (its SHA-256 differs)", f"{remedy}, {known}")
     return "published" if card.sha256 else "pinned"
+
+
+def check_network(card: ModelCard, path: Path, state: dict[str, object]) -> None:
+    """Make sure that the weights of a restorer are a GPEN generator of its size.
+
+    Raises:
+        WeightsError: if not.
+    """
+    with naming(path):
+        size = generator_size(state)
+    if card.size and size != card.size:
+        raise WeightsError(f"{path}: is a {size} network, {card.name} is {card.size}", "choose the right file")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors about weights name the file that they were read from."""
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error.message}", error.remedy) from error
+
+
+def _trust(card: ModelCard, path: Path) -> None:
+    """Check a file against its hash; the first of which none is known is pinned, if it is such a network at all.
+
+    Raises:
+        WeightsError: wrong hash, damaged, unsafe, or another network.
+    """
+    if check_file(card, path) != "unknown":
+        return
+    state = read_state_dict(path, suffix=Path(card.file).suffix)
+    if card.kind == "restorer":
+        check_network(card, path, state)
+    pins().add(card.file, file_sha256(path))
 
 
 def obtain(card: ModelCard, progress: Progress | None = None) -> Path:
@@ -120,13 +160,12 @@ def obtain(card: ModelCard, progress: Progress | None = None) -> Path:
         path = cache_folder() / card.file
         download(card.url, path, card.bytes, progress)
         try:
-            check_file(card, path)
-            read_state_dict(path)  # an error page that came with a 200 must not be pinned as the model
+            _trust(card, path)  # an error page that came with a 200 must not be pinned as the model
         except WeightsError:
             path.unlink()  # under its name it would be taken for the model again
             raise
-    if check_file(card, path) == "unknown":
-        pins().add(card.file, file_sha256(path))
+    else:
+        _trust(card, path)
     return path
 
 
@@ -150,8 +189,8 @@ def read_state_dict(path: Path, suffix: str = "") -> dict[str, object]:
         raise WeightsError(
             f"{path}: holds code or is damaged and was not opened", "use the published file, or convert it to .safetensors"
         ) from error
-    except (RuntimeError, SafetensorError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:100]
+    except Exception as error:  # a damaged pickle raises whatever it stumbles over
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise WeightsError(f"{path}: damaged or not a weight file ({reason})", "get it again") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds no weights by name", "choose a state dict")
@@ -196,7 +235,7 @@ def import_file(file: Path, name: str | None = None) -> Path:
 
     Raises:
         UsageError: if no known model has that file name and `name` is not given.
-        WeightsError: no such file, its hash is wrong, or it cannot be copied.
+        WeightsError: no such file, its hash is wrong, it is another network, or it cannot be copied.
     """
     if not file.is_file():
         raise WeightsError(f"{file}: no such weight file", "check the path")
@@ -205,12 +244,12 @@ def import_file(file: Path, name: str | None = None) -> Path:
         raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
     target = cache_folder() / card.file
     part = target.with_name(target.name + ".part")
+    read_state_dict(file, suffix=target.suffix)
+    _trust(card, file)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, part)
-        read_state_dict(part, suffix=target.suffix)
-        if check_file(card, part) == "unknown":
-            pins().add(card.file, file_sha256(part))
+        check_file(card, part)
         part.replace(target)
     except OSError as error:
         raise WeightsError(f"{target}: cannot be written ({error.strerror})", "make room, or make its folder writable") from error

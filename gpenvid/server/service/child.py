@@ -135,7 +135,7 @@ def _check(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     detector = task["opening"]["detector"]
     missing += [] if is_here(detector, "detector") else [f"detector {detector}"]
     if missing:
-        raise UsageError(f"{missing[0]} is not here", "check the path, or run `gpenvid models get` with its name first")
+        raise WeightsError(f"{missing[0]} is not here", "check the path, or run `gpenvid models get` with its name first")
     _models(RestoreSettings(model=task["models"][0], **task["opening"]))
     return {}
 

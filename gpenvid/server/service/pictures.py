@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpenvid.errors import UsageError
+from gpenvid.errors import UsageError, WeightsError
 from gpenvid.server.service.files import TYPES
 from gpenvid.server.service.problems import Problem, file_problem
 from gpenvid.server.service.process import Child
@@ -68,12 +68,16 @@ class Pictures:
         """Make sure that all models open.
 
         Raises:
-            UsageError: one does not.
+            WeightsError: one is missing or damaged.
+            UsageError: one does not open for another reason.
         """
         settings = self._settings
         last = self._ask(_OPENING_SECONDS, do="check", models=settings.models, opening=settings.opening())
         if last is None or last["event"] != "done":
-            raise UsageError(last["message"] if last else "the models cannot be opened", last["remedy"] if last else "run `gpenvid doctor`")
+            if last is None:
+                raise UsageError("the models cannot be opened", "run `gpenvid doctor`")
+            kind = WeightsError if last.get("kind") == "weights" else UsageError
+            raise kind(last["message"], last["remedy"])
 
     async def restore(self, source: Path, name: str, settings: dict[str, Any]) -> Restored:
         """Restore a picture; the result lies beside it.

@@ -28,7 +28,8 @@ def run_service(
         say: told the address once requests are answered.
 
     Raises:
-        UsageError: something to install, the port or a model is missing, or another service uses the data folder.
+        UsageError: something to install or the port is missing, or another service uses the data folder.
+        WeightsError: a model is missing or damaged.
         InputError: the data folder cannot be used.
     """
     require_server()

@@ -22,7 +22,8 @@ class Service:
         settings: see `ServiceSettings`.
 
     Raises:
-        UsageError: another service uses the data folder, or a model is not here.
+        UsageError: another service uses the data folder.
+        WeightsError: a model is missing or damaged.
         InputError: the data folder cannot be written to, or its queue not be read.
 
     Attributes:
