@@ -87,6 +87,11 @@ def gravest(errors: Iterable[GpenvidError]) -> GpenvidError:
     return max(errors, key=lambda error: _GRAVITY.index(error.exit_code))
 
 
+def told_of(source: object, error: GpenvidError) -> str:
+    """An error's sentence, with the source before it where it does not name it itself."""
+    return str(error) if str(source) in str(error) else f"{source}: {error}"
+
+
 def as_known(error: Exception, source: object) -> GpenvidError:
     """An error as one that can be told beside others: an unexpected one names its class and the source it happened to."""
     if isinstance(error, GpenvidError):

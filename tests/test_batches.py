@@ -52,6 +52,21 @@ def test_the_others_are_finished_and_reported(folder: Path, settings: RestoreSet
     assert sorted(p.name for p in (folder / "out").iterdir()) == ["a_restored.mp4", "d_restored.mkv"]
 
 
+def test_every_failure_names_its_input(folder: Path, settings: RestoreSettings) -> None:
+    """Also where what is wrong is an option."""
+    cv2.imwrite(str(folder / "still.png"), np.zeros((64, 64, 3), np.uint8))
+    done: list[Report] = []
+    with pytest.raises(BatchError):
+        gpenvid.restore_many([folder / "still.png", folder / "a.mp4"], folder / "out", replace(settings, end=0.1), finished=done.append)
+    assert done[0].error == f"{folder / 'still.png'}: --preset is for videos: leave it out for pictures"
+
+
+def test_several_inputs_need_a_folder_whether_all_of_them_are_there_or_not(folder: Path, settings: RestoreSettings) -> None:
+    with pytest.raises(UsageError, match="several inputs need a folder"):
+        gpenvid.restore_many([folder / "a.mp4", folder / "absent.mkv"], folder / "x.mp4", settings)
+    assert not (folder / "x.mp4").exists()
+
+
 def test_the_command_line_writes_the_reports_and_ends_with_the_gravest_code(
     folder: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,6 +151,35 @@ def test_a_folder_gives_a_folder(astronaut: np.ndarray, settings: RestoreSetting
     assert sorted(p.name for p in tmp_path.iterdir()) == ["portraits", "portraits_restored"]
 
 
+@pytest.mark.parametrize("name", ["film.mov", "x.MP4", "x.png", "x_%03d.png"])
+def test_a_folder_gives_no_film_and_no_picture(name: str, astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "one.png"), astronaut)
+    with pytest.raises(UsageError, match="a folder of pictures gives a folder"):
+        gpenvid.restore(tmp_path / "in", tmp_path / name, settings)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_place_written_like_a_folder_is_one_or_is_not_there(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), astronaut)
+    with pytest.raises(InputError, match="out/: no such folder: make it first"):
+        gpenvid.restore(tmp_path / "a.png", f"{tmp_path}/out/", settings)
+    done = CliRunner().invoke(app, ["restore", str(tmp_path / "a.png"), "-o", f"{tmp_path}/out/"])
+    assert "no such folder" in str(done.exception)
+    (tmp_path / "out").mkdir()
+    gpenvid.restore(tmp_path / "a.png", f"{tmp_path}/out/", settings)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a_restored.png"]
+    gpenvid.restore(tmp_path / "out", f"{tmp_path}/made/", settings)  # a folder's result is made
+    assert [p.name for p in (tmp_path / "made").iterdir()] == ["a_restored.png"]
+
+
+def test_a_pattern_means_the_numbers_that_it_would_write(tmp_path: Path) -> None:
+    for name in ("scan_007.png", "scan_0008.png", "scan_1009.png", "scan_10.png", "scan_0.png"):
+        (tmp_path / name).touch()
+    assert [p.name for p in sequence_files(tmp_path / "scan_%03d.png")] == ["scan_007.png", "scan_1009.png"]
+    assert [p.name for p in sequence_files(tmp_path / "scan_%02d.png")] == ["scan_10.png", "scan_1009.png"]
+
+
 def test_a_film_scan_gives_a_numbered_sequence(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     report = gpenvid.restore(shared / "media" / "film_scan" / "%03d.png", tmp_path / "out_%05d.png", settings)
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"out_{n:05d}.png" for n in range(100, 111, 2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ from gpenvid import RestoreSettings
 from gpenvid.cli import app
 from gpenvid.errors import UsageError
 from gpenvid.media.audit import audit
+from gpenvid.media.still_extras import Resolution, StillExtras
+from gpenvid.media.stills import encode_still
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 
@@ -61,6 +64,19 @@ def test_a_change_of_any_channel_is_counted(channel: int, astronaut: np.ndarray,
     cv2.imwrite(str(tmp_path / "b.png"), picture)
     told = audit(tmp_path / "a.png", tmp_path / "b.png", pixels=True).findings
     assert any("75.0% of the samples are identical" in f.detail for f in told)
+
+
+@pytest.mark.parametrize(("suffix", "lost"), [(".bmp", {"XMP", "resolution"}), (".webp", {"resolution"}), (".tif", set[str]())])
+def test_what_is_lost_is_not_called_the_same(
+    suffix: str, lost: set[str], astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    extras = StillExtras(xmp=XMP, resolution=Resolution(Fraction(300), Fraction(300), "inch"))
+    (tmp_path / "a.png").write_bytes(encode_still([astronaut[..., i] for i in (1, 2, 0)], "rgb", extras, ".png"))
+    gpenvid.restore(tmp_path / "a.png", tmp_path / f"b{suffix}", settings)
+    result = audit(tmp_path / "a.png", tmp_path / f"b{suffix}")
+    told = {f.what: f.outcome for f in result.findings}
+    assert result.passed
+    assert {what for what in ("EXIF", "XMP", "ICC profile", "resolution", "text") if told[what] == "noted"} == lost
 
 
 def test_a_folder_must_have_the_same_pictures(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:

@@ -94,9 +94,8 @@ def print_summary(console: Console, report: Report) -> None:
     table.add_row("result", report.output)
     table.add_row("frames", f"{report.frames} in {wall:.1f} s ({report.frames / wall if wall else 0:.1f} fps)")
     table.add_row("faces", f"{report.faces} restored, {report.tracks} tracks")
-    table.add_row(
-        "detector", f"{analysis.detector or 'none, tracks were given'}, called on {analysis.detector_calls} of {analysis.frames} frames"
-    )
+    calls = f", called on {analysis.detector_calls} of {analysis.frames} frames" if analysis.detector else ""
+    table.add_row("detector", f"{analysis.detector or 'none, tracks were given'}{calls}")
     table.add_row("restorer", f"{report.restorer.name}, {report.restorer.dtype} on {report.restorer.device}, {report.restorer.engine}")
     table.add_row("memory", f"{report.memory.peak_resident / 2**20:.0f} MiB peak")
     for reason, count in report.skipped.items():

@@ -35,7 +35,7 @@ def restore(
     ] = None,
     input_option: Annotated[list[str] | None, typer.Option("-i", "--input", help="Another way to name an input.")] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("-o", "--output", help="Result; by default NAME_restored.EXT beside the input. frames_%05d.png for pictures."),
     ] = None,
     model: Annotated[str, typer.Option(help="Restorer by name (see `gpenvid models list`) or a GPEN weight file.")] = _DEFAULTS.model,
@@ -120,17 +120,18 @@ def restore(
 
 
 def _restore(
-    sources: list[str], output: Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool, profile: bool = False
+    sources: list[str], output: str | Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool, profile: bool = False
 ) -> None:
     from gpenvid.job.inputs import check_side_file
-    from gpenvid.job.outputs import check_named, results_of
+    from gpenvid.job.outputs import check_named, named_output, results_of
 
     items = _classified(sources)
+    named = None if output is None else named_output(output, items)
     if len(sources) == 1:
-        check_named(items[0], output, overwrite=settings.overwrite)
+        check_named(items[0], named, overwrite=settings.overwrite)
     if report is not None:
         read = [path for path in (settings.tracks, settings.identity) if path is not None]
-        check_side_file(report, items, others=[*read, *results_of(items, output)])
+        check_side_file(report, items, others=[*read, *results_of(items, named, several=len(sources) > 1)])
     # What loads torch, which takes a second, comes after what a mistyped name needs.
     from gpenvid.cli.console import ConsoleProgress, print_profile, print_stability, print_summary
     from gpenvid.job.report import Report, write_reports

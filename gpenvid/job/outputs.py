@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpenvid.errors import GpenvidError, UsageError
-from gpenvid.job.inputs import Input, check_output, default_name
+from gpenvid.errors import GpenvidError, InputError, UsageError
+from gpenvid.job.inputs import Input, check_output, default_name, named
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
@@ -38,8 +40,25 @@ def video_result(item: Input, info: VideoInfo, output: Path | None) -> VideoResu
     return VideoResult((output or item.path.parent) / default_name(item, container.suffix), container, reason)
 
 
-def outputs_for(items: list[Input], output: Path | None) -> list[Path | None]:
+def named_output(output: str | Path, items: Iterable[Input]) -> Path:
+    """An output that somebody gave for some inputs.
+
+    Raises:
+        UsageError: it is empty.
+        InputError: it is written like a folder and there is none; only what is made of a folder makes its own.
+    """
+    path = named(output, "an output")
+    if str(output).endswith(("/", os.sep)) and not path.is_dir() and any(item.kind != "folder" for item in items):
+        raise InputError(f"{output}: no such folder", "make it first")
+    return path
+
+
+def outputs_for(items: list[Input], output: Path | None, *, several: bool) -> list[Path | None]:
     """The output to hand to each input's job: None for a name beside it, a folder for a video to be named in, or a file.
+
+    Args:
+        items: the inputs that are there.
+        several: whether more than one was named.
 
     Raises:
         UsageError: several inputs and no folder to put them in, or two of them would get the same name.
@@ -47,7 +66,7 @@ def outputs_for(items: list[Input], output: Path | None) -> list[Path | None]:
     targets: list[Path | None]
     if output is None:
         targets = [None] * len(items)
-    elif len(items) == 1 and not (output.is_dir() and items[0].kind in ("still", "sequence")):
+    elif not several and not (output.is_dir() and items[0].kind in ("still", "sequence")):
         targets = [output]
     elif not output.is_dir():
         raise UsageError(f"{output}: several inputs need a folder to go to", "make the folder and name it with -o")
@@ -71,13 +90,13 @@ def check_named(item: Input, output: Path | None, *, overwrite: bool) -> None:
     check_output(item, output, overwrite=overwrite)
 
 
-def results_of(items: list[Input], output: Path | None) -> list[Path]:
+def results_of(items: list[Input], output: Path | None, *, several: bool) -> list[Path]:
     """Where results go, absolute, as far as that is known beforehand: files, folders, and patterns of numbered pictures.
 
     Raises:
         UsageError: see `outputs_for`.
     """
-    found = (_result_of(item, target) for item, target in zip(items, outputs_for(items, output), strict=True))
+    found = (_result_of(item, target) for item, target in zip(items, outputs_for(items, output, several=several), strict=True))
     return [result for result in found if result is not None]
 
 

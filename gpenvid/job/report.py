@@ -19,6 +19,7 @@ from gpenvid.errors import InputError
 from gpenvid.faces.align import GPEN, similarity_parameters
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.pipeline import StageTimes
+from gpenvid.job.whole import write_whole
 
 REPORT_VERSION = 1
 
@@ -185,7 +186,7 @@ def write_reports(path: Path, reports: list[Report], *, several: bool) -> None:
     text = reports[0].to_json() if not several else json.dumps([dataclasses.asdict(r) for r in reports], indent=2, ensure_ascii=False)
     try:
         # Names that are no UTF-8 hold lone surrogates; written with a backslash they are JSON's own way to say so.
-        path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        write_whole(path, text + "\n", errors="backslashreplace")
     except OSError as error:
         raise InputError(f"{path}: the report cannot be written ({error.strerror})", "choose another --report file") from error
 

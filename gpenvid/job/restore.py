@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError, as_known, gravest
+from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError, as_known, gravest, told_of
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
 from gpenvid.job.inputs import Input, classify, named
 from gpenvid.job.models import describe_device, open_detector, open_restorer
-from gpenvid.job.outputs import outputs_for
+from gpenvid.job.outputs import named_output, outputs_for
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.report import Report, RestorerReport
 from gpenvid.job.stills import PicturesError, restore_pictures
@@ -77,7 +77,8 @@ def restore_many(
     if not paths:
         raise UsageError("no INPUT", "name a video, a picture, a folder or a sequence")
     items = [_classified(path, alone=len(paths) == 1) for path in paths]
-    targets = outputs_for([i for i in items if isinstance(i, Input)], None if output is None else named(output, "an output"))
+    there = [item for item in items if isinstance(item, Input)]
+    targets = outputs_for(there, None if output is None else named_output(output, there), several=len(paths) > 1)
     # Not with a sidecar: nothing would be detected, and RetinaFace might be fetched for it.
     detector = None if settings.tracks else open_detector(settings.detector, settings.device, progress)
     restorer, template = open_restorer(settings, progress, few=_few_faces(items))
@@ -110,8 +111,8 @@ def restore_many(
             if len(items) == 1:
                 raise
             errors.append(as_known(error, source))
-            report = Report(str(source), "", error=str(errors[-1]))
-            progress.note(f"failed: {errors[-1]}")
+            report = Report(str(source), "", error=told_of(source, errors[-1]))
+            progress.note(f"failed: {report.error}")
         report.analysis.detector = detector.name if detector else ""
         report.identity_guard = settings.identity.name if settings.identity else "off"
         report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device), restorer.engine)

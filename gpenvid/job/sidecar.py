@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gpenvid.errors import InputError
 from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Flag, Track, Tracks
+from gpenvid.job.whole import write_whole
 
 SIDECAR_VERSION = 1
 _LARGEST_LOG_SIDE = 12.0  # a crop of 160,000 pixels
@@ -40,12 +41,9 @@ def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = N
     }
     if preview is not None:
         content["preview"] = preview
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps(content, separators=(",", ":")) + "\n")
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another file") from error
 
 

@@ -20,6 +20,7 @@ from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.sidecar import read_tracks_of
+from gpenvid.media.containers import is_container
 from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern, number_in, numbered
 from gpenvid.media.still_extras import StillExtras
@@ -146,8 +147,8 @@ def _targets(item: Input, output: Path | None, settings: RestoreSettings) -> lis
     """The file every picture goes to, checked."""
     named = _named(item, output)
     if item.kind == "folder":
-        if named.suffix and is_still(named):
-            raise UsageError(f"{named}: a folder of pictures gives a folder", "name a folder")
+        if is_still(named) or is_container(named):
+            raise UsageError(f"{named}: a folder of pictures gives a folder", "name a folder; for a film name its numbered frames")
         check_output(item, named, overwrite=settings.overwrite)
         return [named / f.name for f in item.files]
     if item.kind == "still":

@@ -47,9 +47,10 @@ class _Picture:
 
 @dataclass
 class _Same:
-    """One property over all pictures: how many have it as in the source, and the first that has not."""
+    """One property over all pictures: how many have it as in the source, how many cannot hold it, and the first that differs otherwise."""
 
     count: int = 0
+    lost: int = 0
     first: str = ""
     changed: list[object] = field(default_factory=list)
 
@@ -61,6 +62,8 @@ class _Same:
     def tell(self, result: Audit, what: str) -> None:
         if self.changed:
             result.compare(f"{what} of {self.first}", *self.changed)
+        elif self.lost:
+            result.note(what, f"lost in {self.lost}, whose kind of file cannot hold it")
         else:
             result.compare(what, f"in all {self.count}", f"in all {self.count}")
 
@@ -197,6 +200,8 @@ def _compare(result: Audit, wanted: Iterator[_Picture | None], files: list[Path]
         found["bit depth"].add(name, old.bits, min(old.bits, new.bits))
         found["colour and alpha"].add(name, _model_in(files[expected - 1].suffix.lower(), old), _model(new))
         _compare_extras(found, name, old.extras, new.extras)
+        for what in _lost(source.extras, old.extras):
+            found[what].lost += 1
         if pixels and (old.size, old.bits) == (new.size, new.bits):
             for before, after in zip(old.planes, new.planes, strict=False):
                 tallies.setdefault(old.bits, PixelTally(old.bits)).add(before, after)
@@ -211,6 +216,15 @@ def _compare(result: Audit, wanted: Iterator[_Picture | None], files: list[Path]
         result.note("bit depth", f"16 bits in {deeper}, which hold all of 8")
     for tally in tallies.values():
         tally.tell(result)
+
+
+def _lost(all_of_it: StillExtras, held: StillExtras) -> Iterator[str]:
+    """What a kind of file holds nothing of."""
+    yield from (called for block, called in BLOCKS.items() if getattr(all_of_it, block) and not getattr(held, block))
+    if all_of_it.resolution and not held.resolution:
+        yield "resolution"
+    if any(not entry.implied for entry in all_of_it.entries) and not held.entries:
+        yield "text"
 
 
 def _compare_extras(found: dict[str, _Same], name: str, old: StillExtras, new: StillExtras) -> None:

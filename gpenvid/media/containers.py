@@ -56,6 +56,11 @@ _BY_SUFFIX = {c.suffix: c for c in CONTAINERS}
 _BY_DEMUXER = {"mpegts": _BY_SUFFIX[".ts"]}
 
 
+def is_container(path: Path) -> bool:
+    """Whether a file's extension is of a container that gpenvid writes."""
+    return path.suffix.lower() in _BY_SUFFIX
+
+
 def container_for_output(path: Path) -> Container:
     """The container that an output file's extension asks for.
 

@@ -52,7 +52,7 @@ def _names(pattern: Path) -> re.Pattern[str]:
     if match is None:
         raise InputError(f"{pattern}: no frame number in the name", "write it like scan_%04d.png")
     width = int(match[2] or 1)
-    digits = rf"(\d{{{width},}})" if match[1] else r"(\d+)"
+    digits = rf"(\d{{{width}}}|[1-9]\d{{{width},}})" if match[1] else r"(\d+)"
     return re.compile(re.escape(pattern.name[: match.start()]) + digits + re.escape(pattern.name[match.end() :]))
 
 
