@@ -79,6 +79,15 @@ def test_what_lies_too_late_in_the_file_follows_what_was_sent(made: tuple[Bitmap
     assert (packet.pts, packet.dts) == (3000, 3000)
 
 
+@pytest.mark.parametrize(("lasts", "kept"), [(1000, None), (2500, 500), (9000, 2000)])
+def test_a_stated_length_is_that_of_what_is_left_in_the_part(lasts: int, kept: int | None, made: tuple[BitmapCut, str]) -> None:
+    cut, codec = made
+    packet: Packet = Packet(_graphics(EPOCH, 1) if codec == "hdmv_pgs_subtitle" else _page(2, 1))
+    packet.time_base, packet.pts, packet.duration = Fraction(1, 1000), 1000, lasts
+    assert cut.take(packet) == []
+    assert [(p.pts, p.duration) for p in cut.standing()] == ([] if kept is None else [(3000, kept)])
+
+
 @pytest.mark.parametrize(("lasts", "sent"), [(1, 0), (3, 1)])
 def test_a_broadcasts_page_goes_when_its_time_is_out(lasts: int, sent: int) -> None:
     cut = BitmapCut(START, read_broadcast)

@@ -44,20 +44,32 @@ class _SubtitleCut(Cut):
     def take(self, packet: Packet[Any]) -> list[Packet[Any]]:
         if not packet.duration:
             return super().take(packet)
-        begin, base = shown_at(packet), packet.time_base
-        end = begin + packet.duration * base
+        begin, end = shown_at(packet), _ends_at(packet)
         first = begin if self.keep.start is None else max(begin, self.keep.start)
         last = end if self.keep.end is None else min(end, self.keep.end)
         if first >= last:
             return []
-        if first > begin:
-            packet.pts = packet.dts = round(first / base)
         if (first, last) != (begin, end):
-            packet.duration = max(1, round((last - first) / base))
+            self._show(packet, first)
         return [packet]
 
+    def _show(self, packet: Packet[Any], moment: Fraction) -> Packet[Any]:
+        """The packet shown at a moment, and as long as before or to the part's end if it states how long."""
+        base = packet.time_base
+        if packet.duration:
+            end = _ends_at(packet)
+            last = end if self.keep.end is None else min(end, self.keep.end)
+            packet.duration = max(1, round((last - moment) / base))
+        if moment != shown_at(packet):
+            packet.pts = packet.dts = round(moment / base)
+        return packet
 
-class BitmapCut(Cut):
+
+def _ends_at(packet: Packet[Any]) -> Fraction:
+    return shown_at(packet) + (packet.duration or 0) * packet.time_base
+
+
+class BitmapCut(_SubtitleCut):
     """Bitmap subtitles last until the next composition: the one that is on screen when the part begins is sent then.
 
     What it refers to was sent since the last composition that needs nothing before it, and is sent with it.
@@ -75,12 +87,13 @@ class BitmapCut(Cut):
         if start is None or shown_at(packet) >= start:
             return [*self.standing(), *super().take(packet)]
         if self._begun:  # it lies behind its time in the file
-            return [_moved_to(start, packet)]
+            return [self._show(packet, start)]
         composition = self._read(bytes(packet))
         if composition is not None:
             if composition.complete:
                 self._held.clear()
-            self._until = shown_at(packet) + composition.lasts if composition.visible else start
+            stated = packet.duration * packet.time_base if packet.duration else composition.lasts
+            self._until = shown_at(packet) + min(stated, composition.lasts) if composition.visible else start
         self._held.append(packet)
         return []
 
@@ -89,12 +102,7 @@ class BitmapCut(Cut):
         self._held, self._begun = [], True
         if start is None or self._until is None or self._until <= start:
             return []
-        return [_moved_to(start, packet) for packet in held]
-
-
-def _moved_to(moment: Fraction, packet: Packet[Any]) -> Packet[Any]:
-    packet.pts = packet.dts = round(moment / packet.time_base)
-    return packet
+        return [self._show(packet, start) for packet in held]
 
 
 class _PictureCut(Cut):
