@@ -119,6 +119,7 @@ CASES = {
     "unknown option": (["clip.mp4", "--bogus"], 2, "--bogus"),
     "no input": ([], 2, "INPUT"),
     "weights with code in them": (["clip.mp4", "--model", "evil.pth"], 4, "evil.pth"),
+    "unknown preset": (["clip.mp4", "--preset", "bogus"], 2, "--preset bogus is none of libx264's: choose one of ultrafast"),
     "damaged weights": (["clip.mp4", "--model", "noise.pth"], 4, "noise.pth"),
     "damaged safetensors": (["clip.mp4", "--model", "noise.safetensors"], 4, "noise.safetensors"),
     "weights of another network": (["clip.mp4", "--model", "other.pth"], 4, "GPEN"),

@@ -11,14 +11,27 @@ from gpenvid.media.probe import VideoInfo
 
 _AVX_512F = 13  # CV_CPU_AVX_512F, which OpenCV's Python module does not name
 _MOST_CRF = {"libsvtav1": 63, "libvpx-vp9": 63}  # of others 51
+_SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_PRESETS = {
+    "libx264": _SPEEDS,
+    "libx264rgb": _SPEEDS,
+    "libx265": _SPEEDS,
+    "libsvtav1": tuple(map(str, range(14))),
+    "libvpx-vp9": tuple(map(str, range(9))),
+    "prores_ks": ("proxy", "lt", "standard", "hq", "4444", "4444xq"),
+    "dnxhd": ("dnxhr_lb", "dnxhr_sq", "dnxhr_hq", "dnxhr_hqx", "dnxhr_444"),
+}
+"""What `--preset` may say; what NVENC takes differs between its versions."""
 
 
 def options_for(encoder: str, pixel_format: str, request: EncoderRequest, info: VideoInfo, *, interlaced: bool) -> dict[str, str]:
     """FFmpeg's options of an encoder.
 
     Raises:
-        UsageError: if the quality is out of its range.
+        UsageError: if the quality is out of its range, or the preset is none of this encoder's.
     """
+    if request.preset is not None and request.preset not in (known := _PRESETS.get(encoder, (request.preset,))):
+        raise UsageError(f"--preset {request.preset} is none of {encoder}'s", f"choose one of {', '.join(known)}")
     options: dict[str, str] = {}
     crf = request.crf if request.crf is not None else DEFAULT_CRF.get(encoder)
     if crf is not None and crf > (most := _MOST_CRF.get(encoder, 51)):

@@ -12,6 +12,7 @@ from gpenvid.job.inputs import check_side_file, classify
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.rendering import check_target
 from gpenvid.job.progress import Progress
+from gpenvid.job.sidecar import read_sidecar
 from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
 from gpenvid.server.preview.app import preview_app
 from gpenvid.server.preview.session import PreviewSession
@@ -44,6 +45,8 @@ def run_preview(
     item = classify(source)
     if settings.tracks is not None:
         check_side_file(settings.tracks, [item], others=[output] if output else [])
+        if settings.tracks.exists():
+            read_sidecar(settings.tracks)
     if output is not None:
         check_target(item, output)
     opened = listen(_HOST, port)
