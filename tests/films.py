@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -206,3 +207,29 @@ def portraits(count: int = 4, size: tuple[int, int] = (320, 240), *, alpha: bool
         return [av.VideoFrame.from_ndarray(f, "rgb24") for f in frames]
     ramp = np.tile(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], 1))
     return [av.VideoFrame.from_ndarray(np.ascontiguousarray(np.dstack([f, ramp])), "rgba") for f in frames]
+
+
+def _segment(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + struct.pack(">H", len(body)) + body
+
+
+def _composition(number: int, objects: bytes) -> bytes:
+    return _segment(0x16, struct.pack(">HHBHBBBB", 320, 240, 0x10, number, 0x80 if objects else 0, 0, 0, bool(objects)) + objects)
+
+
+_PLACE = struct.pack(">HH", 100, 180)
+_WINDOW = _segment(0x17, b"\1\0" + _PLACE + struct.pack(">HH", 16, 16))
+_END = _segment(0x80, b"")
+
+
+def bitmap(number: int) -> bytes:
+    """A subtitle as Blu-ray discs have them: a white square of 16 pixels."""
+    palette = _segment(0x14, b"\0\0" + bytes([1, 235, 128, 128, 255]))
+    lines = (b"\1" * 16 + b"\0\0") * 16
+    picture = _segment(0x15, b"\0\0\0\xc0" + struct.pack(">I", len(lines) + 4)[1:] + struct.pack(">HH", 16, 16) + lines)
+    return _composition(number, b"\0\0\0\0" + _PLACE) + _WINDOW + palette + picture + _END
+
+
+def no_bitmap(number: int) -> bytes:
+    """What takes it away."""
+    return _composition(number, b"") + _WINDOW + _END

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import Film, chapters
+from films import Film, bitmap, chapters, no_bitmap
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -116,23 +115,8 @@ def test_sound_that_begins_between_milliseconds_stays_in_step(settings: RestoreS
     assert abs(starts[0][0] - starts[1][0]) < Fraction(1, 2000)
 
 
-def _segment(kind: int, body: bytes) -> bytes:
-    return bytes([kind]) + struct.pack(">H", len(body)) + body
-
-
-def _composition(number: int, objects: bytes) -> bytes:
-    return _segment(0x16, struct.pack(">HHBHBBBB", 320, 240, 0x10, number, 0x80 if objects else 0, 0, 0, bool(objects)) + objects)
-
-
 def _blu_ray(path: Path) -> Path:
     """A film with a bitmap subtitle as Blu-ray discs have them: a white square of 16 pixels from 0.1 to 0.3 s."""
-    place = struct.pack(">HH", 100, 180)
-    window = _segment(0x17, b"\1\0" + place + struct.pack(">HH", 16, 16))
-    palette = _segment(0x14, b"\0\0" + bytes([1, 235, 128, 128, 255]))
-    lines = (b"\1" * 16 + b"\0\0") * 16
-    picture = _segment(0x15, b"\0\0\0\xc0" + struct.pack(">I", len(lines) + 4)[1:] + struct.pack(">HH", 16, 16) + lines)
-    end = _segment(0x80, b"")
-    shown = _composition(1, b"\0\0\0\0" + place) + window + palette + picture + end
     pictures = Film(sounds=(), frames=10).write(path.with_name("pictures.mkv"))
     with av.open(str(pictures)) as source, av.open(str(path), "w") as film:
         video, texts = film.add_stream_from_template(source.streams.video[0], opaque=True), film.add_mux_stream("pgssub")
@@ -142,7 +126,7 @@ def _blu_ray(path: Path) -> Path:
             if packet.size:
                 packet.stream = video
                 film.mux(packet)
-        for moment, data in ((100, shown), (300, _composition(2, b"") + window + end)):
+        for moment, data in ((100, bitmap(1)), (300, no_bitmap(2))):
             packet = av.Packet(data)
             packet.pts = packet.dts = moment
             packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 1000), texts, True

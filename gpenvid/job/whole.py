@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 from pathlib import Path
 
 
 def write_whole(path: Path, text: str, *, errors: str = "strict") -> None:
-    """Write a text in UTF-8 beside its place and move it there. What is no file, such as a pipe, is written to as it is.
+    """Write a text in UTF-8 beside its place and move it there. Links, and what is no file, such as a pipe, are written through.
 
     Args:
         errors: what becomes of characters that UTF-8 has not; see `str.encode`.
@@ -14,13 +16,14 @@ def write_whole(path: Path, text: str, *, errors: str = "strict") -> None:
     Raises:
         OSError: nothing is left of it, and what stood there before stands there still.
     """
-    if path.exists() and not path.is_file():
+    if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_text(text, encoding="utf-8", errors=errors)
         return
-    place = path.resolve()  # a link stays a link
-    part = place.with_name(place.name + ".part")
+    part = path.with_name(f".gpenvid-{secrets.token_hex(4)}.part")
     try:
         part.write_text(text, encoding="utf-8", errors=errors)
-        part.replace(place)
+        if path.exists():
+            shutil.copymode(path, part)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from gpenvid.media.chapters import chapters_of
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
-from gpenvid.media.cuts import cut_of
+from gpenvid.media.cuts import Cuts
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
@@ -134,7 +134,7 @@ def _packets_by_stream(
     times: dict[int, list[Fraction]] = {s.index: [] for s in chosen}
     codecs = {s.index: s.codec_context.codec.canonical_name if s.codec_context else "" for s in chosen}
     lines = {s.index: FollowingTimeline(offsets) for s in chosen}
-    cuts = {s.index: cut_of(s, keep) for s in chosen}
+    cuts = Cuts(chosen, keep)
 
     def count(packet: Packet[Any]) -> None:
         index, data = packet.stream_index, bytes(packet)
@@ -149,11 +149,11 @@ def _packets_by_stream(
             for packet in packets_of(container, chosen):
                 if packet.size and not is_empty_text(packet.stream, bytes(packet)):
                     lines[packet.stream_index].mend(packet)
-                    for kept in cuts[packet.stream_index].take(packet):
+                    for kept in cuts.take(packet):
                         count(kept)
         except (av.error.FFmpegError, OSError):
             pass  # a truncated source: compared as far as it goes, and noted with its video
-    for kept in (standing for cut in cuts.values() for standing in cut.standing()):
+    for kept in cuts.standing():
         count(kept)
     return {i: _Packets(a.hexdigest()[:16], b.hexdigest()[:16], counts[i], times[i]) for i, (a, b) in hashes.items()}
 
@@ -168,7 +168,7 @@ def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets
         result.note(f"{name} packets", f"all {before.count} hold the same, framed as the container needs it")
     elif before.digest == after.digest and before.count != after.count:
         result.note(
-            f"{name} packets", f"{before.count} became {after.count}, which hold the same: where PCM is cut is for the reader to say"
+            f"{name} packets", f"{before.count} became {after.count}, which hold the same: where they are cut is for the container to say"
         )
     else:
         result.compare(f"{name} packets", (before.count, before.digest), (after.count, after.digest))

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from gpenvid.media.payload import payload
 
+_SEGMENTS = (0x14, 0x15, 0x16, 0x17, 0x80)  # palette, object, composition, windows, end
 _FOR_EVER = Fraction(10**9)
 
 
@@ -36,6 +37,14 @@ def read_presentation_graphics(data: bytes) -> Composition | None:
             return Composition(complete=bool(body[7] & 0xC0), visible=body[10] > 0)
         place += 3 + length
     return None
+
+
+def is_further_segment(data: bytes) -> bool:
+    """Whether a packet holds segments of a Blu-ray disc's subtitle whose composition came before; Matroska keeps them in one packet."""
+    place = 0
+    while place + 3 <= len(data) and data[place] in _SEGMENTS:
+        place += 3 + int.from_bytes(data[place + 1 : place + 3])
+    return place == len(data) > 0 and read_presentation_graphics(data) is None
 
 
 def read_broadcast(data: bytes) -> Composition | None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import av
 from av.container import Container, InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 
 from gpenvid.errors import InputError
+from gpenvid.media.bitmaps import is_further_segment
 from gpenvid.media.probe import open_input
 from gpenvid.media.streams import is_empty_text
 
@@ -44,6 +45,8 @@ class Written:
         """Count a copied packet, before the muxer takes it."""
         if packet.stream.disposition & Disposition.attached_pic:
             self.covers += 1  # not by index: their place among the streams is the muxer's to choose
+            return
+        if packet.stream.type == "subtitle" and is_further_segment(bytes(packet)):
             return
         index = packet.stream_index
         self.packets[index] = self.packets.get(index, 0) + 1
@@ -115,13 +118,19 @@ def _check_pictures(path: Path) -> None:
         if not _count(islice(file.decode(video=0), 1)):
             raise ValueError("its first picture does not decode")
         video = file.streams.video[0]
-        if video.duration:
-            file.seek((video.start_time or 0) + video.duration, stream=video)
-            if _count(file.decode(video)):
-                return
-    # Transport streams have no index, and a search by time can end behind the last keyframe.
+        if video.duration and _seeks(file, video, (video.start_time or 0) + video.duration) and _count(file.decode(video)):
+            return
+    # Transport streams have no index: a search by time can end behind the last keyframe, or fail where they are short.
     with open_input(path) as file:
         _count(file.decode(video=0))
+
+
+def _seeks(file: InputContainer, stream: Stream, time: int) -> bool:
+    try:
+        file.seek(time, stream=stream)
+    except av.error.FFmpegError:
+        return False
+    return True
 
 
 def _count(pictures: Iterable[object]) -> int:

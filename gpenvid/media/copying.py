@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from gpenvid.media.cuts import Cut, cut_of, decoded_at
+from gpenvid.media.cuts import Cuts, decoded_at
 from gpenvid.media.probe import packets_of
 from gpenvid.media.streams import is_empty_text
 from gpenvid.media.time_range import TimeRange
@@ -67,8 +67,7 @@ def _kept_packets(
     file: InputContainer, indices: Sequence[int], keep: TimeRange, lines: Mapping[int, _Line]
 ) -> Iterator[tuple[Packet[Any], bool]]:
     """Covers, and what belongs into the kept part, on one clock; and whether it had no time at all."""
-    cuts = {index: cut_of(file.streams[index], keep) for index in indices}
-    begun = keep.start is None
+    cuts = Cuts((file.streams[index] for index in indices), keep)
     for packet in _whole_packets(file, indices):
         if packet.stream.disposition & Disposition.attached_pic:
             yield packet, False
@@ -76,15 +75,8 @@ def _kept_packets(
         if is_empty_text(packet.stream, bytes(packet)):
             continue  # MP4's muxer writes its own where a text ends
         missing = lines[packet.stream_index].join(packet)
-        if not begun and decoded_at(packet) >= (keep.start or 0):
-            begun = True
-            yield from _standing(cuts)
-        yield from ((one, missing and one is packet) for one in cuts[packet.stream_index].take(packet))
-    yield from _standing(cuts)
-
-
-def _standing(cuts: Mapping[int, Cut]) -> Iterator[tuple[Packet[Any], bool]]:
-    return ((packet, False) for cut in cuts.values() for packet in cut.standing())
+        yield from ((one, missing and one is packet) for one in cuts.take(packet))
+    yield from ((one, False) for one in cuts.standing())
 
 
 def _whole_packets(file: InputContainer, indices: Sequence[int]) -> Iterator[Packet[Any]]:

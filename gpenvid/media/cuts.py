@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -72,37 +72,68 @@ def _ends_at(packet: Packet[Any]) -> Fraction:
 class BitmapCut(_SubtitleCut):
     """Bitmap subtitles last until the next composition: the one that is on screen when the part begins is sent then.
 
-    What it refers to was sent since the last composition that needs nothing before it, and is sent with it.
+    What it refers to was sent since the last composition that needs nothing before it, and is sent with it. So is what the first
+    composition of the part refers to, although it is not seen before. Packets without a composition belong to the one before them.
     """
 
     def __init__(self, keep: TimeRange, read: Callable[[bytes], Composition | None]) -> None:
         super().__init__(keep)
         self._read = read
         self._held: list[Packet[Any]] = []
-        self._until: Fraction | None = None
-        self._begun = False
+        self._seen = False  # whether there is anything on screen as of what is held
+        self._sent = False
+        self._free = -(2**62)  # tick behind what was sent at the part's beginning
+        self._inside = False  # whether the last composition begins in the part or behind it
+        self._taken = False  # whether in it
 
     def take(self, packet: Packet[Any]) -> list[Packet[Any]]:
         start = self.keep.start
-        if start is None or shown_at(packet) >= start:
-            return [*self.standing(), *super().take(packet)]
-        if self._begun:  # it lies behind its time in the file
-            return [self._show(packet, start)]
+        if start is None:
+            return super().take(packet)
         composition = self._read(bytes(packet))
+        if composition is not None:
+            self._inside = shown_at(packet) >= start
+        if not self._inside:
+            self._hold(packet, composition, start)
+            return []
+        if composition is None:
+            placed = self._place(packet, start) if shown_at(packet) < start else self._behind(packet)
+            return [placed] if self._taken else []
+        self._taken = self.keep.holds(shown_at(packet))
+        released = self._release(always=composition.visible and not composition.complete)
+        return [*released, *super().take(self._behind(packet))]
+
+    def _behind(self, packet: Packet[Any]) -> Packet[Any]:
+        """The packet, decoded after what was sent at the part's beginning."""
+        if packet.dts is not None and packet.dts < self._free:
+            packet.dts, self._free = self._free, self._free + 1
+        return packet
+
+    def _place(self, packet: Packet[Any], start: Fraction) -> Packet[Any]:
+        """The packet at the next free tick from the part's beginning on."""
+        self._free = max(self._free, round(start / packet.time_base))
+        self._show(packet, self._free * packet.time_base)
+        self._free += 1
+        return packet
+
+    def _hold(self, packet: Packet[Any], composition: Composition | None, start: Fraction) -> None:
         if composition is not None:
             if composition.complete:
                 self._held.clear()
-            stated = packet.duration * packet.time_base if packet.duration else composition.lasts
-            self._until = shown_at(packet) + min(stated, composition.lasts) if composition.visible else start
+            lasts = packet.duration * packet.time_base if packet.duration else composition.lasts
+            self._seen = composition.visible and shown_at(packet) + min(lasts, composition.lasts) > start
         self._held.append(packet)
-        return []
 
     def standing(self) -> list[Packet[Any]]:
-        start, held = self.keep.start, self._held
-        self._held, self._begun = [], True
-        if start is None or self._until is None or self._until <= start:
+        return self._release(always=False) if self._seen or self._sent else []
+
+    def _release(self, *, always: bool) -> list[Packet[Any]]:
+        """What is held, one tick after the other from the part's beginning on, where it has to be sent; afterwards nothing is held."""
+        held, self._held = self._held, []
+        if (start := self.keep.start) is None or not (always or self._seen or self._sent):
             return []
-        return [self._show(packet, start) for packet in held]
+        self._sent |= bool(held)
+        return [self._place(packet, start) for packet in held]
 
 
 class _PictureCut(Cut):
@@ -132,3 +163,28 @@ def cut_of(stream: Stream, keep: TimeRange) -> Cut:
     if codec in COMPOSITIONS:
         return BitmapCut(keep, COMPOSITIONS[codec])
     return {"video": _PictureCut, "subtitle": _SubtitleCut}.get(stream.type, Cut)(keep)
+
+
+class Cuts:
+    """How the streams of a file are cut to a part, together: what is seen when it begins is sent when the first of them gets there.
+
+    Args:
+        streams: of which packets will come.
+        keep: the part.
+    """
+
+    def __init__(self, streams: Iterable[Stream], keep: TimeRange) -> None:
+        self._start = keep.start
+        self._cuts = {stream.index: cut_of(stream, keep) for stream in streams}
+
+    def take(self, packet: Packet[Any]) -> list[Packet[Any]]:
+        """What belongs into the part as of the next packet of the file."""
+        kept: list[Packet[Any]] = []
+        if self._start is not None and decoded_at(packet) >= self._start:
+            self._start = None
+            kept = self.standing()
+        return [*kept, *self._cuts[packet.stream_index].take(packet)]
+
+    def standing(self) -> list[Packet[Any]]:
+        """What is still to be sent, at the end of the file at the latest."""
+        return [packet for cut in self._cuts.values() for packet in cut.standing()]

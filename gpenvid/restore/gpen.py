@@ -317,7 +317,7 @@ def _unwrap(state: Mapping[str, object]) -> dict[str, Tensor]:
         inner = state.get(key)
         if isinstance(inner, Mapping):
             return _unwrap(inner)
-    tensors = {k.removeprefix("module."): v for k, v in state.items() if isinstance(v, Tensor)}
+    tensors = {k.removeprefix("module."): v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
     return {k: v for k, v in tensors.items() if not k.endswith(".kernel")}
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from platformdirs import user_cache_path
 from safetensors.torch import load
 from torch import Tensor
 
-from gpenvid.errors import UsageError, WeightsError
+from gpenvid.errors import GpenvidError, UsageError, WeightsError
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, built_in_folder
 from gpenvid.restore.download import download
 from gpenvid.restore.gpen import generator_size
@@ -65,7 +66,8 @@ class Pins:
         if not self.path.exists():
             return {}
         try:
-            return {str(k): str(v) for k, v in json.loads(self.path.read_text(encoding="utf-8")).items()}
+            text = re.sub(r",(\s*})", r"\1", self.path.read_text(encoding="utf-8"))  # left by who deleted the last line
+            return {str(k): str(v) for k, v in json.loads(text).items()}
         except (ValueError, AttributeError, OSError) as error:
             raise WeightsError(f"{self.path}: the record of pinned hashes is damaged", "delete it to trust the files again") from error
 
@@ -189,6 +191,8 @@ def read_state_dict(path: Path, suffix: str = "") -> dict[str, object]:
         raise WeightsError(
             f"{path}: holds code or is damaged and was not opened", "use the published file, or convert it to .safetensors"
         ) from error
+    except (GpenvidError, MemoryError):
+        raise  # the user's Ctrl-C
     except Exception as error:  # a damaged pickle raises whatever it stumbles over
         reason = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise WeightsError(f"{path}: damaged or not a weight file ({reason})", "get it again") from error
@@ -244,11 +248,15 @@ def import_file(file: Path, name: str | None = None) -> Path:
         raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
     target = cache_folder() / card.file
     part = target.with_name(target.name + ".part")
-    read_state_dict(file, suffix=target.suffix)
-    _trust(card, file)
+    state = read_state_dict(file, suffix=target.suffix)
+    known = check_file(card, file) != "unknown"
+    if not known and card.kind == "restorer":
+        check_network(card, file, state)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, part)
+        if not known:
+            pins().add(card.file, file_sha256(part))
         check_file(card, part)
         part.replace(target)
     except OSError as error:
