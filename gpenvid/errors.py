@@ -32,6 +32,10 @@ class GpenvidError(Exception):
         self.message = message
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[type[GpenvidError], tuple[object, ...]]:
+        # Errors come back from pools of processes.
+        return type(self), (self.message, self.remedy)
+
 
 class UsageError(GpenvidError):
     """An option or a combination of options makes no sense."""
@@ -80,6 +84,10 @@ class BatchError(GpenvidError):
         super().__init__(f"{len(errors)} of {of} {what} failed", f"each is named above and in the report{others}")
         self.errors = errors
         self.exit_code = gravest(errors).exit_code
+        self._of, self._what = of, what
+
+    def __reduce__(self) -> tuple[type[GpenvidError], tuple[object, ...]]:
+        return type(self), (self.errors, self._of, self._what)
 
 
 def gravest(errors: Iterable[GpenvidError]) -> GpenvidError:

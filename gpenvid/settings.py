@@ -25,6 +25,9 @@ _KINDS: dict[str, tuple[type, str]] = {
 """What annotations of fields stand for: the type a value must have, and its name for people."""
 
 
+_MOST_BATCH = 1024
+
+
 def is_weight_file(model: str | Path) -> bool:
     """Whether a model is named by a file of weights, told by its extension, and not by its own name."""
     return Path(model).suffix in (".pth", ".pt", ".safetensors")
@@ -126,8 +129,8 @@ class RestoreSettings:
             if not low <= getattr(self, option) <= high:
                 name = option.replace("_", "-")
                 raise UsageError(f"--{name} {getattr(self, option):g} is out of range", f"choose {low} to {high}")
-        if self.batch < 0:
-            raise UsageError(f"--batch {self.batch} is out of range", "choose 1 or more, or 0 for automatic")
+        if not 0 <= self.batch <= _MOST_BATCH:
+            raise UsageError(f"--batch {self.batch} is out of range", f"choose 1 to {_MOST_BATCH}, or 0 for automatic")
         if self.crf is not None and not 0 <= self.crf <= 63:
             raise UsageError(f"--crf {self.crf:g} is out of range", "choose 0 (best) to 51, 63 for av1 and vp9")
         if self.start is not None and self.start < 0:
@@ -144,6 +147,8 @@ class RestoreSettings:
             kind, name = _KINDS[annotation]
             if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):  # to Python, True is a number
                 raise UsageError(f"--{field.name.replace('_', '-')} is {value!r}", f"give {name}")
+            if isinstance(value, Real) and not isinstance(value, bool):  # NumPy's own overflow, and are written in another way
+                object.__setattr__(self, field.name, int(value) if isinstance(value, Integral) and kind is Integral else float(value))
 
 
 def _track_numbers(option: str, value: object) -> tuple[int, ...]:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from films import Film
 
 import gpenvid
-from gpenvid.errors import UsageError
+from gpenvid.errors import BatchError, GpenvidError, InputError, StoppedError, UsageError, WeightsError
+from gpenvid.job.progress import Silent
+from gpenvid.job.report import Report
+from gpenvid.job.stills import PicturesError
+from gpenvid.restore.restorer import _crop_threads
 from gpenvid.settings import RestoreSettings
 
 REFUSED = {
@@ -38,6 +46,65 @@ def test_settings_take_what_python_programs_have_at_hand() -> None:
     given: dict[str, Any] = {"model": Path("GPEN.pth"), "tracks": "a.json", "only": [1, 3], "strength": 1, "crf": 18}
     settings = RestoreSettings(**given)
     assert (settings.model, settings.tracks, settings.only) == ("GPEN.pth", Path("a.json"), (1, 3))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    given: dict[str, Any] = {
+        "start": np.float32(0.5),
+        "end": np.uint8(3),
+        "batch": np.int8(4),
+        "strength": Fraction(1, 2),
+        "crf": np.int64(18),
+    }
+    settings = RestoreSettings(**given)
+    assert repr(settings) == repr(RestoreSettings(start=0.5, end=3.0, batch=4, strength=0.5, crf=18.0))
+    with pytest.raises(UsageError, match=r"--strength 1\.5 is out of range"):
+        RestoreSettings(strength=Fraction(3, 2))
+    with pytest.raises(UsageError, match="--batch 2000000 is out of range"):
+        RestoreSettings(batch=2_000_000)
+
+
+ERRORS = [
+    *(kind("what is wrong", "what to do") for kind in (GpenvidError, UsageError, InputError, WeightsError, StoppedError)),
+    BatchError([InputError("a"), WeightsError("b", "c")], 3),
+    PicturesError([UsageError("a", "b")], Path("in"), 4, Report("in", "out")),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_errors_come_back_from_pools_as_they_are(error: GpenvidError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.message, again.remedy, again.exit_code) == (
+        type(error),
+        str(error),
+        error.message,
+        error.remedy,
+        error.exit_code,
+    )
+    assert [str(e) for e in getattr(again, "errors", [])] == [str(e) for e in getattr(error, "errors", [])]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_has_threads_of_its_own_to_restore_with() -> None:
+    pool = _crop_threads(2)
+    pool.submit(int).result()
+    child = os.fork()
+    if not child:
+        os._exit(0 if _crop_threads(2) is not pool and _crop_threads(2).submit(int).result(timeout=20) == 0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_progress_object_ends_the_work(tiny_model: Path, tmp_path: Path) -> None:
+    class Stopping(Silent):
+        def advance(self, _frames: int) -> None:
+            raise StoppedError("enough")
+
+    sources = [Film(frames=4).write(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    (tmp_path / "out").mkdir()
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin")
+    with pytest.raises(StoppedError, match="enough"):
+        gpenvid.restore_many(sources, tmp_path / "out", settings, Stopping())
+    assert not list((tmp_path / "out").glob("*.mp4"))
 
 
 @pytest.mark.parametrize("call", [gpenvid.restore, gpenvid.analyse, lambda source: gpenvid.restore_many([source])])

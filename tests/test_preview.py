@@ -16,7 +16,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from gpenvid import RestoreSettings
-from gpenvid.errors import InputError
+from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.tracks import Shot, Tracks
 from gpenvid.job import video
 from gpenvid.job.analyse import analyse
@@ -24,6 +24,7 @@ from gpenvid.job.preview.cache import ByteCache
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
+from gpenvid.job.preview.models import usual_name
 from gpenvid.job.preview.pictures import display_picture
 from gpenvid.job.preview.rendering import command_line
 from gpenvid.job.progress import Silent
@@ -70,6 +71,13 @@ def assert_equal(clip: PreviewClip, look: Look, rendered: dict[int, list[np.ndar
         assert all(np.array_equal(a, b) for a, b in zip(frame.planes, rendered[index], strict=True)), index
         changed += any(not np.array_equal(a, b) for a, b in zip(frame.planes, source.planes, strict=True))
     return changed
+
+
+def test_a_model_is_known_by_the_name_of_its_card(tiny_model: Path) -> None:
+    assert usual_name("GPEN-LITE-256") == "gpen-lite-256"
+    assert usual_name(str(tiny_model)) == str(tiny_model)
+    with pytest.raises(UsageError, match="unknown restorer nobody"):
+        usual_name("nobody")
 
 
 @pytest.mark.parametrize("name", ["old_film", "interview"])

@@ -380,7 +380,10 @@ def test_a_disk_that_fills_up_while_the_result_is_put_together_costs_no_segment(
     assert any("6 of 6 segments" in note for note in said.notes)
 
 
-def test_an_encoder_that_does_not_open_is_said_before_any_work(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+def test_an_encoder_that_does_not_open_is_said_before_any_work(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpenvid.media.encoder_options._PRESETS", {})  # so that the encoder sees it
     with pytest.raises(UsageError, match="does not open"):
         gpenvid.restore(source, tmp_path / "out.mp4", replace(settings, preset="sideways"))
     assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import InputError
 from gpenvid.faces.tracks import Tracks
+from gpenvid.job.parts import frames_in
 from gpenvid.job.people import contact_sheet, write_contact_sheet
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
+from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.time_range import TimeRange
 
 FILM = Path(__file__).parent.parent / "samples" / "old_film.mp4"
 
@@ -144,6 +147,8 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_set("tracks.0.parameters.0.2", 1e300), "tracks[0].parameters"),
         (_set("tracks.0.landmarks.0", [[5, 5]] * 5), "tracks[0].landmarks"),
         (_set("tracks.0.landmarks.0.0.0", 1e300), "tracks[0].landmarks"),
+        (_set("tracks.0.flags", [{"start": 0, "end": 101}]), "tracks[0].flags[0].end"),
+        (_set("tracks.0.flags", [{"start": 9, "end": 8}]), "tracks[0].flags[0].end"),
     ],
 )
 def test_a_wrong_field_is_named(change: Callable[[dict[str, Any]], None], named: str, sidecar: Path) -> None:
@@ -170,6 +175,22 @@ def test_a_file_saved_with_a_byte_order_mark_is_read(tracks: Tracks, sidecar: Pa
 def test_tracks_of_another_clip_are_refused(sidecar: Path, tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="100 frames of 320x240"):
         gpenvid.restore(FILM.with_name("interview.mp4"), tmp_path / "o.mp4", RestoreSettings(model=str(tiny_model), tracks=sidecar))
+
+
+def test_a_render_goes_by_the_tracks_that_stood_there_when_it_began(
+    sidecar: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody saves another choice while the frames are counted."""
+
+    def saved_meanwhile(frames: Iterable[Frame], keep: TimeRange) -> Iterator[Frame]:
+        nobody = json.loads(sidecar.read_text())
+        nobody["tracks"] = []
+        sidecar.write_text(json.dumps(nobody))
+        return frames_in(frames, keep)
+
+    monkeypatch.setattr("gpenvid.job.video.frames_in", saved_meanwhile)
+    report = gpenvid.restore(FILM, tmp_path / "o.mp4", RestoreSettings(model=str(tiny_model), tracks=sidecar, preset="ultrafast"))
+    assert (report.tracks, report.faces) == (2, 100)
 
 
 def test_the_contact_sheet_shows_everyone(tracks: Tracks, tmp_path: Path) -> None:

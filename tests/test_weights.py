@@ -9,7 +9,7 @@ import http.server
 import random
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from gpenvid.restore import download as download_module
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, find_card
 from gpenvid.restore.choices import choose_device, choose_dtype
 from gpenvid.restore.gpen import GpenGenerator, GpenShape
+from gpenvid.restore.restorer import load_restorer
 from gpenvid.restore.weights import (
     Pins,
     cache_folder,
@@ -128,6 +129,22 @@ def test_damage_of_any_kind_is_damage(zipped: bool, tmp_path: Path) -> None:
         file.write_bytes(data)
         with contextlib.suppress(WeightsError):
             read_state_dict(file)
+
+
+@pytest.mark.parametrize("kind", ["nan", "infinite", "sparse", "whole numbers"])
+def test_weights_that_cannot_be_computed_with_are_refused(kind: str, tmp_path: Path) -> None:
+    """A face of them would be black."""
+    state = GpenGenerator(GpenShape(32, 8, 1, (2, 2, 2, 2))).state_dict()
+    key = "generator.to_rgbs.0.bias"
+    change: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "nan": lambda t: t * float("nan"),
+        "infinite": lambda t: t + float("inf"),
+        "sparse": lambda t: t.to_sparse(),
+        "whole numbers": lambda t: t.int(),
+    }
+    torch.save({**state, key: change[kind](state[key])}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=rf"w\.pth: GPEN weights that cannot be computed with: {key} holds"):
+        load_restorer(ModelCard("w", "restorer", "w.pth", "", ""), tmp_path / "w.pth")
 
 
 def test_a_file_that_is_refused_is_named_as_it_was_given(tmp_path: Path) -> None:

@@ -56,18 +56,16 @@ def read_preview(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def read_tracks_of(sidecar: Path, source: Path, frames: int, display_size: tuple[int, int]) -> Tracks:
-    """Read the tracks of a film of so many frames of this size.
+def check_tracks_of(tracks: Tracks, sidecar: Path, source: Path, frames: int, display_size: tuple[int, int]) -> None:
+    """Make sure that tracks are those of a film of so many frames of this size.
 
     Raises:
-        InputError: if the sidecar cannot be read, has a wrong field, or tells of another film.
+        InputError: if they are not, naming the sidecar they were read from.
     """
-    tracks = read_sidecar(sidecar)
     if frames != tracks.frames or (tracks.width, tracks.height) != display_size:
         size = "x".join(map(str, display_size))
         found = f"{tracks.frames} frames of {tracks.width}x{tracks.height}"
         raise InputError(f"{sidecar}: tells of {found}, {source} has {frames} of {size}", "analyse this clip, or this part of it")
-    return tracks
 
 
 def _track_to_json(track: Track) -> dict[str, Any]:
@@ -170,15 +168,17 @@ def _shot(reader: _Reader, shot: dict[str, Any], where: str, frames: int) -> Sho
     return Shot(start, reader.integer(shot, "end", where, low=start + 1, high=frames), reader.boolean(shot, "monochrome", where))
 
 
+def _flag(reader: _Reader, flag: dict[str, Any], where: str, frames: int) -> Flag:
+    start = reader.integer(flag, "start", where, high=frames)
+    return Flag(start, reader.integer(flag, "end", where, low=start, high=frames), str(flag.get("reason", "")))
+
+
 def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> Track:
     sources = track.get("source")
     if not isinstance(sources, list) or not sources or not all(s in ("detected", "flow") for s in sources):
         raise reader.fail(f"{where}source", "a list of 'detected' and 'flow'")
     count = len(sources)
-    flags = [
-        Flag(reader.integer(f, "start", f"{where}flags[{i}]."), reader.integer(f, "end", f"{where}flags[{i}]."), str(f.get("reason", "")))
-        for i, f in enumerate(reader.items(track, "flags", where))
-    ]
+    flags = [_flag(reader, f, f"{where}flags[{i}].", frames) for i, f in enumerate(reader.items(track, "flags", where))]
     parameters = reader.array(track, "parameters", where, (count, 4))
     if parameters[:, 0].min() < 0 or parameters[:, 0].max() > _LARGEST_LOG_SIDE or np.abs(parameters[:, 1:]).max() > _FARTHEST:
         raise reader.fail(f"{where}parameters", "made of crops of a possible size and place")

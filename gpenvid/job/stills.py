@@ -19,7 +19,7 @@ from gpenvid.job.models import open_embedder
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
-from gpenvid.job.sidecar import read_tracks_of
+from gpenvid.job.sidecar import check_tracks_of, read_sidecar
 from gpenvid.media.containers import is_container
 from gpenvid.media.frame import Frame
 from gpenvid.media.sequence import is_pattern, number_in, numbered
@@ -46,6 +46,10 @@ class PicturesError(BatchError):
     def __init__(self, errors: list[GpenvidError], folder: Path, of: int, report: Report) -> None:
         super().__init__(errors, of, f"pictures of {folder}")
         self.report = report
+        self._folder = folder
+
+    def __reduce__(self) -> tuple[type[GpenvidError], tuple[object, ...]]:
+        return type(self), (self.errors, self._folder, self._of, self.report)
 
 
 def restore_pictures(
@@ -173,7 +177,9 @@ def _film_tracks(item: Input, settings: RestoreSettings, detector: Detector | No
     film = film_of_pictures(item.files)
     if settings.tracks is not None:
         width, height = film.geometry.display_size
-        return read_tracks_of(settings.tracks, item.path, film.count, (round(width), round(height)))
+        tracks = read_sidecar(settings.tracks)
+        check_tracks_of(tracks, settings.tracks, item.path, film.count, (round(width), round(height)))
+        return tracks
     assert detector is not None
     progress.stage("analyse", film.count)
     return analyse_frames(film.frames(), film.geometry, detector, progress, settings=tracker_settings(settings))

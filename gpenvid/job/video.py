@@ -22,7 +22,7 @@ from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.segments import render_segments
-from gpenvid.job.sidecar import read_tracks_of
+from gpenvid.job.sidecar import check_tracks_of, read_sidecar
 from gpenvid.job.stability import StabilityMeter
 from gpenvid.job.work import Work, clean_up_after_success, opened_work
 from gpenvid.media.assemble import assemble, rehearse
@@ -249,5 +249,8 @@ def find_tracks(
         if not tracks.frames:
             raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
         return tracks
+    # Before the frames are counted, which takes its time: the render goes by what stood there when it was started.
+    tracks = read_sidecar(settings.tracks)
     frames = sum(1 for _ in frames_in(reader.frames(), keep))
-    return read_tracks_of(settings.tracks, item.path, frames, reader.info.display_size)
+    check_tracks_of(tracks, settings.tracks, item.path, frames, reader.info.display_size)
+    return tracks

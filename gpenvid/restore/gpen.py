@@ -298,6 +298,8 @@ def shape_of_state_dict(state: Mapping[str, Tensor]) -> GpenShape:
         style_dim = state["final_linear.0.weight"].shape[0]
     except (KeyError, IndexError) as error:
         raise WeightsError("not the weights of a GPEN generator", f"key {error} is missing; choose a GPEN file") from error
+    if not style_dim or not all(channels):
+        raise WeightsError("not the weights of a GPEN generator", "layers without channels; choose a GPEN file")
     n_mlp = sum(1 for k in state if k.startswith("generator.style.") and k.endswith(".weight"))
     return GpenShape(2 ** (levels + 1), style_dim, n_mlp, tuple(channels))
 
@@ -329,7 +331,7 @@ def generator_from_state_dict(state_dict: Mapping[str, object]) -> GpenGenerator
             (or `params_ema`, `state_dict`, `module.`) is unwrapped. Size, widths and depth are read from the shapes.
 
     Raises:
-        WeightsError: if keys are missing or left over, naming the first of them.
+        WeightsError: if keys are missing or left over, or hold what is no finite number, naming the first of them.
     """
     state = _unwrap(state_dict)
     model = GpenGenerator(shape_of_state_dict(state))
@@ -343,5 +345,10 @@ def generator_from_state_dict(state_dict: Mapping[str, object]) -> GpenGenerator
     extra = sorted(set(state) - set(expected))
     if extra:
         raise WeightsError(f"GPEN weights with an unknown key {extra[0]}", "choose a published GPEN file")
+    for key, tensor in state.items():
+        if tensor.is_meta or tensor.is_sparse or not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            raise WeightsError(
+                f"GPEN weights that cannot be computed with: {key} holds something else than finite numbers", "export them anew"
+            )
     model.load_state_dict({k: v.float() for k, v in state.items()})
     return model.eval().requires_grad_(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ class BatchReport:
 def _crop_threads(count: int) -> ThreadPoolExecutor:
     """Threads that restore a crop each. Kept: every new thread brings a heap of its own."""
     return ThreadPoolExecutor(count, "gpenvid crop", torch.set_num_threads, (1,))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_crop_threads.cache_clear)  # a forked process has none of the threads
 
 
 class Restorer:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
 from gpenvid.job.inputs import check_side_file, classify
 from gpenvid.job.preview.clip import PreviewClip
+from gpenvid.job.preview.models import usual_name
 from gpenvid.job.preview.rendering import check_target
 from gpenvid.job.progress import Progress
 from gpenvid.job.sidecar import read_sidecar
@@ -43,6 +45,7 @@ def run_preview(
         UsageError, InputError, WeightsError: before anything is served; see `PreviewClip` and `listen`.
     """
     item = classify(source)
+    settings = replace(settings, model=usual_name(settings.model))
     if settings.tracks is not None:
         check_side_file(settings.tracks, [item], others=[output] if output else [])
         if settings.tracks.exists():
