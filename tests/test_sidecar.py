@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,20 @@ def test_a_render_goes_by_the_tracks_that_stood_there_when_it_began(
     monkeypatch.setattr("gpenvid.job.video.frames_in", saved_meanwhile)
     report = gpenvid.restore(FILM, tmp_path / "o.mp4", RestoreSettings(model=str(tiny_model), tracks=sidecar, preset="ultrafast"))
     assert (report.tracks, report.faces) == (2, 100)
+
+
+def test_tracks_of_another_part_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    """Also where it has as many frames."""
+    sidecar = tmp_path / "t.json"
+    write_sidecar(gpenvid.analyse(FILM, RestoreSettings(detector="builtin", start=0.4, end=0.8)), sidecar)
+    settings = RestoreSettings(model=str(tiny_model), tracks=sidecar, start=1.2, end=1.6, preset="ultrafast")
+    with pytest.raises(InputError, match=r"t\.json: tells of a part that begins at 0\.4 s, and the chosen one begins at 1\.2 s"):
+        gpenvid.restore(FILM, tmp_path / "o.mp4", settings)
+    gpenvid.restore(FILM, tmp_path / "o.mp4", replace(settings, start=0.4, end=0.8))
+    content = json.loads(sidecar.read_text())
+    del content["begin"]  # written by an earlier version
+    sidecar.write_text(json.dumps(content))
+    gpenvid.restore(FILM, tmp_path / "p.mp4", settings)
 
 
 def test_the_contact_sheet_shows_everyone(tracks: Tracks, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ class Tracks:
         close_looks: faces that were looked at closely between its calls.
         shots: consecutive, covering all frames.
         tracks: by id.
+        begin: seconds after the clip's first frame that the frames begin at, as asked for; None where that is not known.
     """
 
     frames: int
@@ -90,6 +91,7 @@ class Tracks:
     shots: list[Shot] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
     close_looks: int = 0
+    begin: float | None = None
 
     def at(self, frame: int) -> list[Track]:
         """The tracks present in a frame."""

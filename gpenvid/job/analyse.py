@@ -121,4 +121,4 @@ def analyse(source: str | Path, settings: RestoreSettings | None = None, progres
     tracks = analyse_frames(film.frames(), film.geometry, detector, progress, settings=tracker_settings(settings))
     if not tracks.frames:
         raise InputError(f"{source}: no frame lies in the chosen part", "check --start and --end")
-    return tracks
+    return replace(tracks, begin=settings.start or 0.0)

@@ -39,6 +39,8 @@ def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = N
         "shots": [{"start": s.start, "end": s.end, "monochrome": s.monochrome} for s in tracks.shots],
         "tracks": [_track_to_json(t) for t in tracks.tracks],
     }
+    if tracks.begin is not None:
+        content["begin"] = tracks.begin
     if preview is not None:
         content["preview"] = preview
     try:
@@ -56,8 +58,8 @@ def read_preview(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def check_tracks_of(tracks: Tracks, sidecar: Path, source: Path, frames: int, display_size: tuple[int, int]) -> None:
-    """Make sure that tracks are those of a film of so many frames of this size.
+def check_tracks_of(tracks: Tracks, sidecar: Path, source: Path, frames: int, display_size: tuple[int, int], start: float | None) -> None:
+    """Make sure that tracks are those of a film of so many frames of this size, or of its part that begins at `start` seconds.
 
     Raises:
         InputError: if they are not, naming the sidecar they were read from.
@@ -66,6 +68,9 @@ def check_tracks_of(tracks: Tracks, sidecar: Path, source: Path, frames: int, di
         size = "x".join(map(str, display_size))
         found = f"{tracks.frames} frames of {tracks.width}x{tracks.height}"
         raise InputError(f"{sidecar}: tells of {found}, {source} has {frames} of {size}", "analyse this clip, or this part of it")
+    if tracks.begin is not None and tracks.begin != (start or 0):
+        told = f"{sidecar}: tells of a part that begins at {tracks.begin:g} s, and the chosen one begins at {start or 0:g} s"
+        raise InputError(told, "give the same --start, or analyse this part")
 
 
 def _track_to_json(track: Track) -> dict[str, Any]:
@@ -160,6 +165,7 @@ def read_sidecar(path: Path) -> Tracks:
         shots=shots,
         tracks=tracks,
         close_looks=reader.integer({"close_looks": 0, **content}, "close_looks", ""),
+        begin=reader.number(content, "begin", "") if "begin" in content else None,
     )
 
 

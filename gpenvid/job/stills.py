@@ -178,7 +178,7 @@ def _film_tracks(item: Input, settings: RestoreSettings, detector: Detector | No
     if settings.tracks is not None:
         width, height = film.geometry.display_size
         tracks = read_sidecar(settings.tracks)
-        check_tracks_of(tracks, settings.tracks, item.path, film.count, (round(width), round(height)))
+        check_tracks_of(tracks, settings.tracks, item.path, film.count, (round(width), round(height)), None)
         return tracks
     assert detector is not None
     progress.stage("analyse", film.count)

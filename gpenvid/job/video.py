@@ -252,5 +252,5 @@ def find_tracks(
     # Before the frames are counted, which takes its time: the render goes by what stood there when it was started.
     tracks = read_sidecar(settings.tracks)
     frames = sum(1 for _ in frames_in(reader.frames(), keep))
-    check_tracks_of(tracks, settings.tracks, item.path, frames, reader.info.display_size)
+    check_tracks_of(tracks, settings.tracks, item.path, frames, reader.info.display_size, settings.start)
     return tracks

@@ -135,6 +135,8 @@ class PreviewClip:
             tracks = read_sidecar(self.sidecar)
             if (tracks.width, tracks.height) != self.info.display_size:
                 self._refuse(f"tells of a clip of another size than {self.source.name}", progress)
+            elif tracks.begin:
+                self._refuse(f"tells of a part that begins at {tracks.begin:g} s", progress)
             elif frames is not None and tracks.frames != frames:
                 self._refuse(f"tells of {tracks.frames} frames, {self.source.name} has {frames}", progress)
             else:
