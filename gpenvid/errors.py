@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -88,6 +90,15 @@ class BatchError(GpenvidError):
 
     def __reduce__(self) -> tuple[type[GpenvidError], tuple[object, ...]]:
         return type(self), (self.errors, self._of, self._what)
+
+
+@contextmanager
+def naming(file: Path, kind: type[GpenvidError]) -> Iterator[None]:
+    """Let errors of a kind name the file that they are about."""
+    try:
+        yield
+    except kind as error:
+        raise kind(f"{file}: {error.message}", error.remedy) from error
 
 
 def gravest(errors: Iterable[GpenvidError]) -> GpenvidError:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from gpenvid.errors import InputError, UsageError
+from gpenvid.errors import InputError, UsageError, naming
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.job.identity import fingerprint, job_key
-from gpenvid.job.inputs import Input, check_output, check_space, naming
+from gpenvid.job.inputs import Input, check_output, check_space
 from gpenvid.job.models import open_embedder
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
@@ -102,7 +102,7 @@ def _check(item: Input, output: Path, info: VideoInfo, settings: RestoreSettings
         if (value := getattr(settings, option)) is not None and value is not False:
             raise UsageError(f"--{option} is for videos", "leave it out when the result is pictures")
     suffix = output.suffix.lower()
-    with naming(output):
+    with naming(output, UsageError):
         check_samples(suffix, "gray" if info.layout.model == "gray" else "rgb", bits=info.layout.bits, alpha=info.layout.alpha)
     numbers = existing_numbers(output)
     check_output(item, numbered(output, numbers[0] if numbers else 1), overwrite=overwrite)

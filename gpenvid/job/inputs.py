@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,15 +84,6 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
     if item.kind != "folder" and output.is_dir():
         raise UsageError(f"{output}: is a folder", "name a file")
     _check_folder(output.parent)
-
-
-@contextmanager
-def naming(target: Path) -> Iterator[None]:
-    """Let usage errors name the file that they are about."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"{target}: {error.message}", error.remedy) from error
 
 
 def check_picture_settings(kind: InputKind, settings: RestoreSettings) -> None:

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpenvid.errors import BatchError, GpenvidError, InputError, StoppedError, UsageError, as_known, gravest
+from gpenvid.errors import BatchError, GpenvidError, InputError, StoppedError, UsageError, as_known, gravest, naming
 from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.film import film_of_pictures
-from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_name, naming
+from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_name
 from gpenvid.job.models import open_embedder
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
@@ -79,7 +79,7 @@ def restore_pictures(
     targets = _targets(item, output, settings)
     if item.kind == "sequence":  # the others are looked at one by one
         layout = read_frame(item.files[0]).layout
-        with naming(targets[0]):
+        with naming(targets[0], UsageError):
             check_samples(targets[0].suffix.lower(), layout.model, bits=layout.bits, alpha=layout.alpha)
     embedder = open_embedder(settings)
     report = Report(str(item.path), str(_named(item, output)))
@@ -189,7 +189,7 @@ def _still_tracks(item: Input, file: Path, target: Path, settings: RestoreSettin
     assert detector is not None
     frame = read_frame(file)
     # In a folder a file may be of another kind than its name says; elsewhere the user named the result.
-    with naming(file if item.kind == "folder" else target):
+    with naming(file if item.kind == "folder" else target, UsageError):
         check_samples(target.suffix.lower(), frame.layout.model, bits=frame.layout.bits, alpha=frame.layout.alpha)
     told = Silent()
     return analyse_frames([frame], frame.geometry, detector, told, longest=STILL_DETECTION_SIZE, settings=tracker_settings(settings))
@@ -208,6 +208,6 @@ def _rendered(files: list[Path], renderer: Renderer) -> Iterator[tuple[Frame, St
 
 
 def _write(frame: Frame, extras: StillExtras, path: Path, target: Path) -> Path:
-    with naming(target):
+    with naming(target, UsageError):
         path.write_bytes(encode_still(frame.planes, frame.layout.model, extras, target.suffix.lower()))
     return path

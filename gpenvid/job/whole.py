@@ -14,7 +14,7 @@ def write_whole(path: Path, text: str, *, errors: str = "strict") -> None:
         errors: what becomes of characters that UTF-8 has not; see `str.encode`.
 
     Raises:
-        OSError: nothing is left of it, and what stood there before stands there still.
+        OSError: unless it was written through, nothing is left of it, and what stood there before stands there still.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_text(text, encoding="utf-8", errors=errors)

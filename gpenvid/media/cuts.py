@@ -100,7 +100,9 @@ class BitmapCut(_SubtitleCut):
             placed = self._place(packet, start) if shown_at(packet) < start else self._behind(packet)
             return [placed] if self._taken else []
         self._taken = self.keep.holds(shown_at(packet))
-        released = self._release(always=composition.visible and not composition.complete)
+        needed = composition.visible and not composition.complete
+        released = self._release(start) if needed or self._seen or self._sent else []
+        self._held.clear()
         return [*released, *super().take(self._behind(packet))]
 
     def _behind(self, packet: Packet[Any]) -> Packet[Any]:
@@ -125,13 +127,11 @@ class BitmapCut(_SubtitleCut):
         self._held.append(packet)
 
     def standing(self) -> list[Packet[Any]]:
-        return self._release(always=False) if self._seen or self._sent else []
+        return self._release(self.keep.start or Fraction(0)) if self._seen or self._sent else []
 
-    def _release(self, *, always: bool) -> list[Packet[Any]]:
-        """What is held, one tick after the other from the part's beginning on, where it has to be sent; afterwards nothing is held."""
+    def _release(self, start: Fraction) -> list[Packet[Any]]:
+        """What is held, one tick after the other from the part's beginning on; afterwards nothing is."""
         held, self._held = self._held, []
-        if (start := self.keep.start) is None or not (always or self._seen or self._sent):
-            return []
         self._sent |= bool(held)
         return [self._place(packet, start) for packet in held]
 
@@ -157,7 +157,7 @@ class _PictureCut(Cut):
         return [packet] if self.keep.end is None or decoded_at(packet) < self.keep.end else []
 
 
-def cut_of(stream: Stream, keep: TimeRange) -> Cut:
+def _cut_of(stream: Stream, keep: TimeRange) -> Cut:
     """How a stream is cut to a part."""
     codec = stream.codec_context.codec.canonical_name if stream.type == "subtitle" and stream.codec_context else ""
     if codec in COMPOSITIONS:
@@ -175,7 +175,7 @@ class Cuts:
 
     def __init__(self, streams: Iterable[Stream], keep: TimeRange) -> None:
         self._start = keep.start
-        self._cuts = {stream.index: cut_of(stream, keep) for stream in streams}
+        self._cuts = {stream.index: _cut_of(stream, keep) for stream in streams}
 
     def take(self, packet: Packet[Any]) -> list[Packet[Any]]:
         """What belongs into the part as of the next packet of the file."""

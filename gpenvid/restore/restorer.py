@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpenvid.errors import EngineError, UsageError
+from gpenvid.errors import EngineError, UsageError, WeightsError, naming
 from gpenvid.restore.cards import ModelCard
 from gpenvid.restore.choices import DTYPES, Dtype, Engine, choose_device, choose_dtype, choose_engine, openvino_version, reason_of
 from gpenvid.restore.fused import FusedGenerator
 from gpenvid.restore.gpen import GpenGenerator, generator_from_state_dict
 from gpenvid.restore.graphs import RecordedForward
 from gpenvid.restore.heap import keep_freed_memory
-from gpenvid.restore.weights import check_network, naming, read_state_dict
+from gpenvid.restore.weights import check_network, read_state_dict
 
 Crop = NDArray[np.float32]
 """(S, S, 3) float32, RGB, in [0, 1]."""
@@ -200,7 +200,7 @@ def load_restorer(
     chosen = choose_engine(engine, where, few=few)
     state = read_state_dict(path)
     check_network(card, path, state)
-    with naming(path):
+    with naming(path, WeightsError):
         network = generator_from_state_dict(state)
     format_ = choose_dtype(dtype, card, where)
     try:

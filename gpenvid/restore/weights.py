@@ -9,7 +9,6 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from platformdirs import user_cache_path
 from safetensors.torch import load
 from torch import Tensor
 
-from gpenvid.errors import GpenvidError, UsageError, WeightsError
+from gpenvid.errors import GpenvidError, UsageError, WeightsError, naming
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, built_in_folder
 from gpenvid.restore.download import download
 from gpenvid.restore.gpen import generator_size
@@ -115,24 +114,17 @@ def check_file(card: ModelCard, path: Path) -> Trust:
 
 
 def check_network(card: ModelCard, path: Path, state: dict[str, object]) -> None:
-    """Make sure that the weights of a restorer are a GPEN generator of its size.
+    """Make sure that the weights of a restorer are a GPEN generator of its size; nothing is known of other kinds.
 
     Raises:
         WeightsError: if not.
     """
-    with naming(path):
+    if card.kind != "restorer":
+        return
+    with naming(path, WeightsError):
         size = generator_size(state)
     if card.size and size != card.size:
         raise WeightsError(f"{path}: is a {size} network, {card.name} is {card.size}", "choose the right file")
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let errors about weights name the file that they were read from."""
-    try:
-        yield
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error.message}", error.remedy) from error
 
 
 def _trust(card: ModelCard, path: Path) -> None:
@@ -143,9 +135,7 @@ def _trust(card: ModelCard, path: Path) -> None:
     """
     if check_file(card, path) != "unknown":
         return
-    state = read_state_dict(path, suffix=Path(card.file).suffix)
-    if card.kind == "restorer":
-        check_network(card, path, state)
+    check_network(card, path, read_state_dict(path, suffix=Path(card.file).suffix))
     pins().add(card.file, file_sha256(path))
 
 
@@ -250,7 +240,7 @@ def import_file(file: Path, name: str | None = None) -> Path:
     part = target.with_name(target.name + ".part")
     state = read_state_dict(file, suffix=target.suffix)
     known = check_file(card, file) != "unknown"
-    if not known and card.kind == "restorer":
+    if not known:
         check_network(card, file, state)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
