@@ -29,7 +29,7 @@ class TrackerSettings:
 
     Attributes:
         least_frames: tracks shorter than this are false, unless their shot is that short.
-        bridge: longest gap in frames over which a track is joined to its continuation; between two detector calls may lie a whole window.
+        bridge: most frames, missed or shared, over which a track is joined to its continuation; between two calls may lie a window.
         reuse: detection reuse.
         guards: when a face is left alone.
     """
@@ -196,27 +196,55 @@ def _mean_chroma(rgb: NDArray[np.uint8]) -> float:
 
 
 def _bridge(chains: list[_Chain], longest: int) -> list[_Chain]:
-    """Join chains of one shot where one ends and another begins nearby in time, place and size."""
-    chains = sorted(chains, key=lambda c: c.start)
+    """Join chains of one shot where one goes on with the face of another after a gap, or after frames that both came to."""
     joined: list[_Chain] = []
-    for chain in chains:
-        candidates = [
-            c for c in joined if 0 < chain.start - c.end + 1 <= longest + 1 and _near(c.sightings[-1].face, chain.sightings[0].face)
-        ]
+    for chain in sorted(chains, key=lambda c: c.start):
+        candidates = [c for c in joined if abs(chain.start - c.end) <= longest and _goes_on(c, chain)]
         if not candidates:
             joined.append(chain)
             continue
-        earlier = max(candidates, key=lambda c: c.end)
-        earlier.sightings += list(_between(earlier.sightings[-1].face, chain.sightings[0].face, chain.start - earlier.end))
-        earlier.sightings += chain.sightings
+        earlier = max(candidates, key=lambda c: (c.end <= chain.start, c.end))
+        common = max(0, earlier.end - chain.start)
+        over = [_handed_over(*pair, (k + 1) / (common + 1)) for k, pair in enumerate(_shared(earlier, chain))]
+        del earlier.sightings[len(earlier.sightings) - common :]
+        gap = _between(earlier.sightings[-1].face, chain.sightings[0].face, chain.start - earlier.end) if not common else ()
+        earlier.sightings += [*gap, *over, *chain.sightings[common:]]
     return joined
 
 
+def _shared(early: _Chain, late: _Chain) -> list[tuple[Sighting, Sighting]]:
+    """What two chains hold in the frames from the beginning of the later to the end of the earlier."""
+    return list(zip(early.sightings[late.start - early.start :], late.sightings, strict=False))
+
+
+def _goes_on(early: _Chain, late: _Chain) -> bool:
+    """Whether a chain goes on with the face of one that began before it.
+
+    They may share frames, into which one was carried on and the other back. Two places in one frame, or two detections, are two people.
+    """
+    both = _shared(early, late)
+    if len(both) >= min(len(early.sightings), len(late.sightings)):
+        return False
+    if any(a.source == b.source == "detected" or not _beside(a.face, b.face) for a, b in both):
+        return False
+    return _near(early.sightings[-1].face, late.sightings[len(both)].face)
+
+
+def _handed_over(early: Sighting, late: Sighting, weight: float) -> Sighting:
+    """A shared frame: as the detector saw it, else on the way from the one to the other."""
+    if early.source == "detected":
+        return early
+    return late if late.source == "detected" else replace(early, face=between(early.face, late.face, weight))
+
+
 def _near(a: Face, b: Face) -> bool:
-    size = max(float(a.box[2] - a.box[0]), float(b.box[2] - b.box[0]), 1.0)
-    distance = float(np.hypot(*(a.landmarks.mean(axis=0) - b.landmarks.mean(axis=0))))
     ratio = max(a.eye_distance, 1.0) / max(b.eye_distance, 1.0)
-    return distance < 0.6 * size and 0.6 < ratio < 1.6
+    return _beside(a, b) and 0.6 < ratio < 1.6
+
+
+def _beside(a: Face, b: Face) -> bool:
+    size = max(float(a.box[2] - a.box[0]), float(b.box[2] - b.box[0]), 1.0)
+    return float(np.hypot(*(a.landmarks.mean(axis=0) - b.landmarks.mean(axis=0)))) < 0.6 * size
 
 
 def _between(a: Face, b: Face, count: int) -> Iterator[Sighting]:
