@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import pytest
 from stopping import SHORT, command_for, killed_after, packets
 
@@ -234,6 +235,17 @@ def test_a_changed_source_starts_over_and_says_why(
     said = Notes()
     gpenvid.restore(source, out, settings, said)
     assert any("starting over" in note and "the source changed" in note for note in said.notes)
+
+
+def test_another_release_of_what_makes_the_pixels_starts_over_and_says_so(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.mp4"
+    _unfinished(source, out, settings, monkeypatch)
+    monkeypatch.setattr(cv2, "__version__", "99.0")
+    said = Notes()
+    gpenvid.restore(source, out, settings, said)
+    assert any("starting over" in note and "the installed gpenvid, PyTorch, PyAV or OpenCV changed" in note for note in said.notes)
 
 
 def test_restart_starts_over(source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

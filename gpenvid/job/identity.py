@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import av
+import cv2
 import torch
 
 from gpenvid import __version__
@@ -73,7 +74,7 @@ def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Re
         "--dtype": restorer.dtype,
         "the engine": restorer.engine,
         "the encoder's settings": encoder,
-        "the installed gpenvid, PyTorch or PyAV": f"{__version__} {torch.__version__} {av.__version__}",
+        "the installed gpenvid, PyTorch, PyAV or OpenCV": f"{__version__} {torch.__version__} {av.__version__} {cv2.__version__}",
     }
     for field in fields(settings):
         if field.name not in _ELSEWHERE:
