@@ -250,7 +250,7 @@ class Renderer:
             # Only what the mask lets through: the rest of the crop is as large again.
             size = self._restorer.size
             box = ellipse_box(size, self._template.eye_distance)
-            face.moment = Moment(face.crop[box], _known(face.residual)[box], size)
+            face.moment = Moment(face.crop[box], _known(face.residual)[box], size, size / magnification(face.to_crop))
         return face.moment
 
     def _share(self, job: FrameJob, face: _FaceJob) -> NDArray[np.float32] | None:

@@ -49,16 +49,24 @@ def test_a_still_face_is_averaged_over_five_frames_on_either_side_the_near_ones_
     later = parts[12:18] / parts[12]
     assert (np.diff(later) <= 1e-5).all()
     assert later[1] > 0.9  # the next frame counts like this one,
-    assert 0.5 < later[4] < 0.75  # and one at the far end about half
-    assert 0.25 < later[5] < 0.55
+    assert 0.8 < later[4] < 0.95  # and one at the far end less
+    assert 0.5 < later[5] < 0.8
 
 
-@pytest.mark.parametrize(("brighter", "least", "most"), [(0.0, 0.99, 1.01), (0.02, 0.85, 1.0), (0.08, 0.0, 0.35), (0.2, 0.0, 0.01)])
-def test_a_neighbour_counts_as_far_as_it_is_as_bright(brighter: float, least: float, most: float) -> None:
+@pytest.mark.parametrize(("brighter", "least", "most"), [(0.0, 0.99, 1.01), (0.02, 0.85, 1.0), (0.09, 0.45, 0.6), (0.2, 0.0, 0.02)])
+def test_a_part_of_a_neighbour_counts_as_far_as_it_is_as_bright(brighter: float, least: float, most: float) -> None:
     base = SOURCE * np.float32(0.6) + np.float32(0.15)
-    there = Moment(base + np.float32(brighter), np.full_like(base, 0.5 - brighter))
-    part = steady_residual({0: Moment(base, np.zeros_like(base)), 1: there}) / 0.5
-    assert least <= 2 * float(np.median(part)) <= most  # alone with this frame a neighbour counts for a half
+    lit = base.copy()
+    lit[:, :80] += np.float32(brighter)
+    part = steady_residual({0: Moment(base, np.zeros_like(base)), 1: Moment(lit, base + np.float32(0.5) - lit)}) / 0.5
+    assert least <= 2 * float(np.median(part[:, 10:60])) <= most  # alone with this frame a neighbour counts for a half
+
+
+@pytest.mark.parametrize("levels", [6, 20, 40])
+def test_light_that_changes_in_one_frame_changes_in_the_face_as_in_what_is_around_it(levels: int) -> None:
+    base, nothing = SOURCE * np.float32(0.6), np.zeros_like(SOURCE)
+    frames = {k: Moment(base + np.float32(0 if k else levels / 255), nothing) for k in range(-5, 6)}
+    assert np.abs(steady_residual(frames)).max() * 255 < 0.5
 
 
 def test_grain_is_no_disagreement_and_a_closed_eye_is_one() -> None:
@@ -117,6 +125,26 @@ def test_flow_knows_a_mouth_that_opens_to_a_tenth_of_its_motion(size: int) -> No
     flow = Moment(source, np.zeros_like(source)).flow_to(1, Moment(after, np.zeros_like(source)))
     error = np.hypot(flow[..., 0], flow[..., 1] - down)[lips > 0.3]
     assert float(error.mean()) < 0.1 * 0.01 * size
+
+
+def test_flow_of_a_small_enlarged_face_follows_its_noise_less() -> None:
+    noisy = [np.clip(SOURCE + np.float32(0.03) * _texture(256, 2.0, seed=seed), 0, 1) for seed in (1, 2)]
+
+    def astray(across: float) -> float:
+        before, after = (Moment(picture, np.zeros_like(picture), 256, across) for picture in noisy)
+        return float(np.hypot(*np.moveaxis(before.flow_to(1, after), 2, 0)).mean())
+
+    assert astray(50) < 0.95 * astray(100) < 0.9 * astray(400)
+    assert astray(200) == astray(400)
+
+
+def test_the_edge_of_a_lip_is_followed_to_a_part_of_a_pixel() -> None:
+    y, x = np.mgrid[0:256, 0:256].astype(np.float32)
+    down = 3 * np.exp(-((x - 128) ** 2 + (y - 180) ** 2) / (2 * 9.0**2)).astype(np.float32)
+    after = np.asarray(cv2.remap(SOURCE, x, y - down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101), np.float32)
+    flow = Moment(SOURCE, np.zeros_like(SOURCE)).flow_to(1, Moment(after, np.zeros_like(SOURCE)))
+    back = np.asarray(cv2.remap(after, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC), np.float32)
+    assert np.abs(back - SOURCE)[160:200, 108:148].mean() < 1.15 / 255
 
 
 def test_a_crop_too_small_for_flow_is_averaged_where_it_lies() -> None:
