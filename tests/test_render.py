@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpenvid.blend.deflicker import Moment
 from gpenvid.faces.align import Template
 from gpenvid.faces.tracks import Tracks
+from gpenvid.job import render
 from gpenvid.job.analyse import analyse
 from gpenvid.job.models import open_restorer
 from gpenvid.job.progress import Silent
@@ -58,6 +60,21 @@ def test_segments_in_any_cutting_and_any_order_have_the_same_bytes(cuts: set[int
         assert len(found) == end - begin
         for mine, theirs in zip(found, whole[begin:end], strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_the_flow_is_told_how_many_pixels_of_the_frame_lie_across_a_crop(rendering: Rendering, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    class Told(Moment):
+        def __init__(self, source: np.ndarray, residual: np.ndarray, size: int, across: float) -> None:
+            told.append(across)
+            super().__init__(source, residual, size, across)
+
+    monkeypatch.setattr(render, "Moment", Told)
+    renderer, frames, _ = rendering
+    list(renderer.render((frame.own() for frame in frames[:3]), FRAMES.start))
+    sides = [np.exp(t.parameters[k - t.start, 0]) for k in FRAMES[:3] for t in renderer._tracks.at(k)]
+    assert sorted(told) == pytest.approx(sorted(sides), rel=1e-3)
 
 
 class Doubting:

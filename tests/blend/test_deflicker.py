@@ -83,6 +83,14 @@ def test_grain_is_no_disagreement_and_a_closed_eye_is_one() -> None:
     assert float(steady_residual(moments)[122:126, 110:146].mean()) > 0.93
 
 
+def test_a_line_of_two_pixels_that_only_the_neighbours_have_leaves_no_ghost() -> None:
+    lined, one = SOURCE.copy(), np.zeros_like(SOURCE)
+    lined[120:122, 60:196] += np.float32(0.25)
+    one[120:122, 60:196] = 1
+    frames = {k: Moment(lined, one) for k in range(-5, 6)} | {0: Moment(SOURCE, np.zeros_like(SOURCE))}
+    assert float(steady_residual(frames)[120:122, 80:176].mean()) < 0.3
+
+
 def test_detail_stays_sharp_on_a_head_that_rolls_by_four_degrees_a_frame() -> None:
     detail = np.float32(0.05) * _texture(256, 1.2, seed=9)
     frames = {k: Moment(_turned(SOURCE, 4.0 * k), _turned(detail, 4.0 * k)) for k in range(-5, 6)}
