@@ -16,9 +16,7 @@ REACH = 5
 _NEAR = (1.0, 1.0, 1.0, 1.0, 0.9, 0.7)  # weight by distance in frames
 _AGREE = 0.09  # difference of the source crops, low-passed, at which a neighbour counts for e^-1
 _SOFT = 1 / 400  # of the crop, the low-pass: wider ones find agreement beside a rim of glasses or an eyelid that has moved, and ghosts
-_GRAIN = (
-    10.0  # times the median square of the difference's steps between two pixels of the frame: some four times the variance of white noise
-)
+_GRAIN = 10.0  # times the median square of the difference's steps between pixels of the frame: four times the variance of white noise
 _MOST_GRAIN = 4.0  # times _AGREE squared: beyond, pictures that have nothing in common would pass for grainy ones
 _LEAST_FLOW = 64  # pixels: the flow's own least picture
 
@@ -40,8 +38,8 @@ class Moment:
         self.restored = np.asarray(cv2.add(source, residual), np.float32)
         self.residual = residual
         self.gray = _gray(source)
-        self.soft = np.asarray(_soft(self.gray, size or len(source)), np.float32)
         size = size or len(source)
+        self.soft = _soft(self.gray, size)
         self.step = max(1, round(size / (across or size)))
         self._finest = _finest(size, across or size)
         self._flows: dict[int, Image] = {}
@@ -65,7 +63,8 @@ def steady_residual(frames: Mapping[int, Moment]) -> Image:
 
     Each neighbour is first carried onto the frame by dense flow between the source crops: what alignment leaves, two pixels
     on a fast turn, would blur the average and show as trembling. It then counts, pixel by pixel, as far as its source looks
-    the same there: skin that only carries other noise is averaged, a mouth that opens, a blink or a change of light is left.
+    the same there: skin that only carries other noise is averaged, a mouth that opens, a blink or light on a part of it is left.
+    The brightness of the whole face stays the frame's own.
 
     Args:
         frames: one face by distance in frames (0 is the frame wanted, -1 the one before it). At most `REACH` neighbours on either
@@ -92,8 +91,9 @@ def steady_residual(frames: Mapping[int, Moment]) -> Image:
             difference -= light
             near = np.float32(_NEAR[abs(distance)])
             weight = cv2.exp(cv2.multiply(difference, difference, scale=-1 / _slack(difference, now.step))) * near
+            change = np.asarray(cv2.subtract(restored, now.source), np.float32)
+            change -= light
             # OpenCV's loops over three channels: NumPy's take four times as long where one number is for three.
-            change = cv2.subtract(restored, now.source) - light
             cv2.accumulateProduct(change, _three(weight), total)
             cv2.accumulate(weight, weights)
             distance += direction

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -10,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpenvid.faces.align import similarity_parameters
+from gpenvid.faces.chains import Chain, bridge
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.ease import GuardSettings, face_weights
-from gpenvid.faces.evidence import is_face
 from gpenvid.faces.reuse import ReuseSettings, Sighting, SmallFrame, WindowAnalyser
 from gpenvid.faces.sharpness import sharpness
 from gpenvid.faces.shots import CutFinder, Shot
 from gpenvid.faces.smooth import smooth_parameters
 from gpenvid.faces.tracks import Track, Tracks
-from gpenvid.geometry import Affine, Face, apply_affine, between
+from gpenvid.geometry import Affine, Face, apply_affine
 
 _MONOCHROME = 7.0  # largest mean chroma (of 255) of a frame without colour; compression alone leaves 1 to 4
 
@@ -38,24 +37,6 @@ class TrackerSettings:
     bridge: int = 16
     reuse: ReuseSettings = field(default_factory=ReuseSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
-
-
-@dataclass
-class _Chain:
-    """A face linked over consecutive frames, still in pixels of the analysed picture."""
-
-    start: int
-    sightings: list[Sighting]
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.sightings)
-
-    def is_face(self, sure: float) -> bool:
-        """See `evidence.is_face`."""
-        scores = [s.face.score for s in self.sightings if s.source == "detected"]
-        beliefs = [s.belief for s in self.sightings if s.belief is not None]
-        return is_face(scores, beliefs, len(self.sightings), sure)
 
 
 class Tracker:
@@ -79,8 +60,8 @@ class Tracker:
         self._window: list[SmallFrame] = []
         self._window_start = 0
         self._faces: list[Face] = []
-        self._open: list[_Chain] = []
-        self._chains: list[_Chain] = []
+        self._open: list[Chain] = []
+        self._chains: list[Chain] = []
         self._tracks: list[Track] = []
         self._shots: list[Shot] = []
         self._shot_start = 0
@@ -119,7 +100,7 @@ class Tracker:
         if self._position == self._shot_start:
             self._window, self._window_start = [frame], self._position
             self._faces = self._windows.detect(frame)
-            self._open = [_Chain(self._position, _measured([Sighting(f, "detected")], frame)) for f in self._faces]
+            self._open = [Chain(self._position, _measured([Sighting(f, "detected")], frame)) for f in self._faces]
         else:
             self._window.append(frame)
             if len(self._window) > self.settings.reuse.window:
@@ -139,10 +120,10 @@ class Tracker:
 
     def _extend(self, index: int, row: list[Sighting]) -> None:
         before, used = self._open, set()
-        after: list[_Chain] = []
+        after: list[Chain] = []
         for sighting in row:
             if sighting.previous is None:
-                after.append(_Chain(index, [sighting]))
+                after.append(Chain(index, [sighting]))
             else:
                 chain = before[sighting.previous]
                 chain.sightings.append(sighting)
@@ -155,7 +136,7 @@ class Tracker:
         if self._position == self._shot_start:
             return
         self._flush()
-        chains = _bridge(self._chains + self._open, self.settings.bridge)
+        chains = bridge(self._chains + self._open, self.settings.bridge)
         length = self._position - self._shot_start
         least = min(self.settings.least_frames, length)
         faces = [c for c in chains if c.is_face(self._detector.sure) and len(c.sightings) >= least]
@@ -163,7 +144,7 @@ class Tracker:
         self._tracks += [self._track(i, c) for i, c in enumerate(sorted(faces, key=lambda c: c.start), start=len(self._tracks) + 1)]
         self._chains, self._open, self._shot_start, self._chroma = [], [], self._position, 0.0
 
-    def _track(self, number: int, chain: _Chain) -> Track:
+    def _track(self, number: int, chain: Chain) -> Track:
         faces = [s.face.transformed(self._to_display) for s in chain.sightings]
         landmarks = np.stack([apply_affine(np.eye(2, 3), f.landmarks) for f in faces])
         raw = np.stack([similarity_parameters(points) for points in landmarks])
@@ -193,60 +174,3 @@ def _mean_chroma(rgb: NDArray[np.uint8]) -> float:
     """Mean spread between the largest and the smallest channel, 0 to 255, on a small version."""
     small = cv2.resize(rgb, (32, 18), interpolation=cv2.INTER_AREA).astype(np.int16)
     return float((small.max(axis=2) - small.min(axis=2)).mean())
-
-
-def _bridge(chains: list[_Chain], longest: int) -> list[_Chain]:
-    """Join chains of one shot where one goes on with the face of another after a gap, or after frames that both came to."""
-    joined: list[_Chain] = []
-    for chain in sorted(chains, key=lambda c: c.start):
-        candidates = [c for c in joined if abs(chain.start - c.end) <= longest and _goes_on(c, chain)]
-        if not candidates:
-            joined.append(chain)
-            continue
-        earlier = max(candidates, key=lambda c: (c.end <= chain.start, c.end))
-        common = max(0, earlier.end - chain.start)
-        over = [_handed_over(*pair, (k + 1) / (common + 1)) for k, pair in enumerate(_shared(earlier, chain))]
-        del earlier.sightings[len(earlier.sightings) - common :]
-        gap = _between(earlier.sightings[-1].face, chain.sightings[0].face, chain.start - earlier.end) if not common else ()
-        earlier.sightings += [*gap, *over, *chain.sightings[common:]]
-    return joined
-
-
-def _shared(early: _Chain, late: _Chain) -> list[tuple[Sighting, Sighting]]:
-    """What two chains hold in the frames from the beginning of the later to the end of the earlier."""
-    return list(zip(early.sightings[late.start - early.start :], late.sightings, strict=False))
-
-
-def _goes_on(early: _Chain, late: _Chain) -> bool:
-    """Whether a chain goes on with the face of one that began before it.
-
-    They may share frames, into which one was carried on and the other back. Two places in one frame, or two detections, are two people.
-    """
-    both = _shared(early, late)
-    if len(both) >= min(len(early.sightings), len(late.sightings)):
-        return False
-    if any(a.source == b.source == "detected" or not _beside(a.face, b.face) for a, b in both):
-        return False
-    return _near(early.sightings[-1].face, late.sightings[len(both)].face)
-
-
-def _handed_over(early: Sighting, late: Sighting, weight: float) -> Sighting:
-    """A shared frame: as the detector saw it, else on the way from the one to the other."""
-    if early.source == "detected":
-        return early
-    return late if late.source == "detected" else replace(early, face=between(early.face, late.face, weight))
-
-
-def _near(a: Face, b: Face) -> bool:
-    ratio = max(a.eye_distance, 1.0) / max(b.eye_distance, 1.0)
-    return _beside(a, b) and 0.6 < ratio < 1.6
-
-
-def _beside(a: Face, b: Face) -> bool:
-    size = max(float(a.box[2] - a.box[0]), float(b.box[2] - b.box[0]), 1.0)
-    return float(np.hypot(*(a.landmarks.mean(axis=0) - b.landmarks.mean(axis=0)))) < 0.6 * size
-
-
-def _between(a: Face, b: Face, count: int) -> Iterator[Sighting]:
-    for i in range(1, count + 1):
-        yield Sighting(replace(between(a, b, i / (count + 1)), score=min(a.score, b.score)), "flow")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scenes import SHAPE, face_at, texture
 
+from gpenvid.faces.chains import Chain, bridge
 from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.reuse import ReuseSettings, Sighting
-from gpenvid.faces.tracker import Tracker, TrackerSettings, _bridge, _Chain
+from gpenvid.faces.tracker import Tracker, TrackerSettings
 from gpenvid.faces.tracks import Track
 from gpenvid.geometry import Face
 
@@ -99,18 +100,18 @@ def test_a_face_carried_on_from_one_end_of_a_window_and_back_from_the_other_is_o
     assert np.flatnonzero(track.detected).tolist() == [0, 4, 8, 12, 16, 20]
 
 
-def _chain(start: int, *sightings: tuple[str, float]) -> _Chain:
-    return _Chain(start, [Sighting(face_at(x, 120), "detected" if kind == "D" else "flow") for kind, x in sightings])
+def _chain(start: int, *sightings: tuple[str, float]) -> Chain:
+    return Chain(start, [Sighting(face_at(x, 120), "detected" if kind == "D" else "flow") for kind, x in sightings])
 
 
-def _seen(chains: list[_Chain]) -> list[tuple[int, str]]:
+def _seen(chains: list[Chain]) -> list[tuple[int, str]]:
     return [(c.start, "".join(s.source[0] for s in c.sightings)) for c in chains]
 
 
 def test_what_two_chains_share_is_taken_as_it_was_detected_and_else_goes_over_from_one_to_the_other() -> None:
     early = _chain(0, ("D", 160), *[("f", 160)] * 6)
     late = _chain(4, ("f", 184), ("D", 184), ("f", 184), ("D", 184))
-    (one,) = _bridge([early, late], 16)
+    (one,) = bridge([early, late], 16)
     assert _seen([one]) == [(0, "dffffdfd")]
     middles = [float(s.face.landmarks[:, 0].mean()) for s in one.sightings]
     assert middles == pytest.approx([160, 160, 160, 160, 166, 184, 178, 184], abs=1e-3)
@@ -119,18 +120,18 @@ def test_what_two_chains_share_is_taken_as_it_was_detected_and_else_goes_over_fr
 def test_faces_carried_to_two_places_in_one_frame_are_two_people() -> None:
     early = _chain(0, ("D", 100), *[("f", 100)] * 9)
     late = _chain(8, ("f", 225), ("f", 180), ("f", 130), ("D", 110), ("D", 110))
-    assert len(_bridge([early, late], 16)) == 2
+    assert len(bridge([early, late], 16)) == 2
 
 
 def test_chains_share_no_more_frames_than_are_bridged() -> None:
     early, late = _chain(0, ("D", 160), *[("f", 160)] * 9), _chain(3, *[("f", 160)] * 9, ("D", 160))
-    assert len(_bridge([early, late], 6)) == 2
-    assert len(_bridge([early, late], 7)) == 1
+    assert len(bridge([early, late], 6)) == 2
+    assert len(bridge([early, late], 7)) == 1
 
 
 def test_who_goes_on_where_one_ends_is_that_one_and_not_a_neighbour_who_stays_longer() -> None:
     ends, stays = _chain(0, *[("D", 160)] * 10), _chain(0, *[("D", 190)] * 6, *[("f", 190)] * 8)
-    assert _seen(_bridge([ends, stays, _chain(10, *[("D", 160)] * 10)], 16)) == [(0, "d" * 20), (0, "d" * 6 + "f" * 8)]
+    assert _seen(bridge([ends, stays, _chain(10, *[("D", 160)] * 10)], 16)) == [(0, "d" * 20), (0, "d" * 6 + "f" * 8)]
 
 
 def test_of_two_who_left_the_one_who_left_last_comes_back() -> None:
