@@ -19,6 +19,8 @@ _SOFT = 1 / 400  # of the crop, the low-pass: wider ones find agreement beside a
 _GRAIN = 10.0  # times the median square of the difference's steps between pixels of the frame: four times the variance of white noise
 _MOST_GRAIN = 4.0  # times _AGREE squared: beyond, pictures that have nothing in common would pass for grainy ones
 _LEAST_FLOW = 64  # pixels: the flow's own least picture
+_LEAST_GRID = 16  # pixels: two patches
+_FLOW_SIDES = (128, 512)  # pixels: least and most of the crop that flow is looked for in
 
 Image = NDArray[np.float32]
 
@@ -41,17 +43,26 @@ class Moment:
         size = size or len(source)
         self.soft = _soft(self.gray, size)
         self.step = max(1, round(size / (across or size)))
-        self._finest = _finest(size, across or size)
+        self._halved = _halved(size, across or size, min(self.gray.shape))
+        self._finest = _finest(size >> self._halved, across or size, min(self.gray.shape) >> self._halved)
         self._flows: dict[int, Image] = {}
 
     def flow_to(self, direction: int, next_: Moment) -> Image:
         """Where its pixels are in the frame after (direction 1) or before (-1): (H, W, 2), in pixels."""
         if direction not in self._flows:
-            if min(self.gray.shape) < _LEAST_FLOW:
-                self._flows[direction] = np.zeros((*self.gray.shape, 2), np.float32)
-            else:
-                self._flows[direction] = _dense_flow(self.gray, next_.gray, self._finest)
+            self._flows[direction] = self._look_for(next_)
         return self._flows[direction]
+
+    def _look_for(self, next_: Moment) -> Image:
+        height, width = self.gray.shape
+        if min(height, width) < _LEAST_FLOW:
+            return np.zeros((height, width, 2), np.float32)
+        if not self._halved:
+            return _dense_flow(self.gray, next_.gray, self._finest)
+        small = (width >> self._halved, height >> self._halved)
+        before, after = (np.asarray(cv2.resize(m.gray, small, interpolation=cv2.INTER_AREA), np.uint8) for m in (self, next_))
+        flow = cv2.resize(_dense_flow(before, after, self._finest), (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(flow * np.array([width / small[0], height / small[1]], np.float32), np.float32)
 
     def seen_at(self, where: Image) -> tuple[Image, Image]:
         """Restored crop and low-passed luma as they are seen at these places."""
@@ -106,13 +117,25 @@ def _slack(difference: Image, step: int) -> float:
     return _AGREE**2 * min(_MOST_GRAIN, 1 + _GRAIN / _AGREE**2 * float(np.median(steps * steps)))
 
 
-def _finest(size: int, across: float) -> int:
-    """How often the crop is halved for the flow's grid: to two pixels of the frame, between 32 and 128 over the crop.
+def _halved(size: int, across: float, least: int) -> int:
+    """How often the crop is halved before flow is looked for: to about the pixels of the frame.
+
+    On crops of 1024 of faces with 370 to 500 pixels it takes a fifth to a third of the time so, and leaves 2% less unexplained; half
+    as fine it leaves 2% more. `least` is the shorter side of what there is of the crop.
+    """
+    halved = max(0, round(math.log2(size / min(max(across, _FLOW_SIDES[0]), _FLOW_SIDES[1]))))
+    return min(halved, max(0, int(math.log2(least / _LEAST_FLOW))))
+
+
+def _finest(size: int, across: float, least: int) -> int:
+    """How often the picture is halved for the flow's grid: to two pixels of the frame, between 32 and 128 over the crop.
 
     Of four clips in three sizes, faces whose crop is 250 pixels wide tremble by 8% more on a grid of 64 than on one of 128, those of 165
-    by 6% less and those of 50 by 7% more than on one of 32: flow follows their noise.
+    by 6% less and those of 50 by 7% more than on one of 32: flow follows their noise. `least` is the picture's shorter side: OpenCV
+    wants patches on the grid, or it crashes.
     """
-    return max(0, round(math.log2(size / min(128, max(32, across / 2)))))
+    finest = round(math.log2(size / min(128, max(32, across / 2))))
+    return max(0, min(finest, int(math.log2(max(1, least / _LEAST_GRID)))))
 
 
 def _dense_flow(before: NDArray[np.uint8], after: NDArray[np.uint8], finest: int) -> Image:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gpenvid.blend import deflicker
 from gpenvid.blend.deflicker import Moment, steady_residual
 
 
@@ -144,6 +145,28 @@ def test_flow_of_a_small_enlarged_face_follows_its_noise_less() -> None:
 
     assert astray(50) < 0.95 * astray(100) < 0.9 * astray(400)
     assert astray(200) == astray(400)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1024, 1024), (1000, 437), (600, 150)], ids=["whole", "part", "sliver"])
+def test_motion_in_a_crop_wider_than_its_face_in_the_frame_is_followed_in_the_crops_own_pixels(height: int, width: int) -> None:
+    large = cv2.resize(_source(256), (1024, 1024), interpolation=cv2.INTER_CUBIC)
+    before, after = (np.ascontiguousarray(np.roll(large, shift, axis=(0, 1))[:height, :width]) for shift in ((0, 0), (7, -5)))
+    flow = Moment(before, np.zeros_like(before), 1024, 256).flow_to(1, Moment(after, np.zeros_like(after), 1024, 256))
+    assert flow.shape == (height, width, 2)
+    assert np.median(np.hypot(*np.moveaxis(flow - (-5, 7), -1, 0))) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("size", "across", "part", "searched"), [(256, 200, 180, 180), (256, 100, 180, 90), (1024, 500, 720, 360), (2048, 4000, 720, 180)]
+)
+def test_flow_is_looked_for_at_about_the_pixels_of_the_frame_and_512_for_the_whole_crop(
+    size: int, across: float, part: int, searched: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[int] = []
+    monkeypatch.setattr(deflicker, "_dense_flow", lambda gray, *_: sides.append(len(gray)) or np.zeros((*gray.shape, 2)))
+    crop = np.zeros((part, part, 3), np.float32)
+    Moment(crop, crop, size, across).flow_to(1, Moment(crop, crop, size, across))
+    assert sides == [searched]
 
 
 def test_the_edge_of_a_lip_is_followed_to_a_part_of_a_pixel() -> None:
