@@ -11,6 +11,7 @@ import numpy as np
 
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.nms import box_overlap
+from gpenvid.faces.placed import PlacedDetector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import Face
 from gpenvid.job.models import is_here, open_detector
@@ -22,10 +23,17 @@ _SURE, _WIDE, _SAME = 0.9, 40 / 640, 0.4  # score and share of the picture's lon
 
 
 def other_detector(name: str) -> Detector | None:
-    """RetinaFace as the judge of any other detector, the built-in one as RetinaFace's; None where RetinaFace's file is missing."""
+    """RetinaFace as the judge of any other detector, the built-in one as RetinaFace's; None where RetinaFace's file is missing.
+
+    Whether there is a face they say independently. Where its landmarks lie they do not: the same close looks place them.
+    """
     if name.startswith("retinaface"):
         return open_detector("builtin", "cpu", Silent())
-    return open_detector("retinaface-mobilenet", "cpu", Silent()) if is_here("retinaface-mobilenet", "detector") else None
+    if not is_here("retinaface-mobilenet", "detector"):
+        return None
+    judge = open_detector("retinaface-mobilenet", "cpu", Silent())
+    # By itself: close looks are the built-in detector's own opinion.
+    return judge.detector if isinstance(judge, PlacedDetector) else judge
 
 
 def is_confirmed(judge: Detector, frames: Sequence[np.ndarray], chain: Sequence[tuple[int, Face]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gpenvid.faces.detector import CloseLook
 from gpenvid.faces.ease import GuardSettings, face_weights, turn
 from gpenvid.faces.evidence import is_face
 from gpenvid.faces.join import Stretch, apart, joined
-from gpenvid.faces.reuse import match_faces
+from gpenvid.faces.reuse import ReuseSettings, match_faces
 from gpenvid.faces.sharpness import sharpness
 from gpenvid.faces.shots import CutFinder
 from gpenvid.faces.smooth import smooth_parameters
@@ -366,11 +367,13 @@ def test_people_keep_their_tracks_where_a_window_is_halved_and_its_middle_misses
     frames = _clip(astronaut, people, 50, oracle)
     oracle.close_look = PixelLook(oracle)
     nothing = Face(BOX * 0.45 + [60, 130, 60, 130], 0.9, LANDMARKS * 0.45 + [60, 130])
-    oracle.places[frames[16].tobytes()].append(nothing)  # no close look knows it, so that the window from here is halved
-    oracle.places[frames[24].tobytes()].pop(0)
-    tracks = _follow(frames, oracle).tracks
-    assert [(t.start, t.end) for t in tracks] == [(0, 50)] * 2
-    assert all(np.ptp(t.landmarks[:, 2, 1]) < 5 for t in tracks)
+    window = ReuseSettings().window
+    oracle.places[frames[window].tobytes()].append(nothing)  # no close look knows it, so that the window from here is halved
+    oracle.places[frames[window + window // 2].tobytes()].pop(0)
+    tracks = _follow(frames, oracle)
+    assert tracks.detector_calls > 1 + math.ceil(49 / window)
+    assert [(t.start, t.end) for t in tracks.tracks] == [(0, 50)] * 2
+    assert all(np.ptp(t.landmarks[:, 2, 1]) < 5 for t in tracks.tracks)
 
 
 def test_a_face_that_the_detector_places_anew_stays_one(astronaut: np.ndarray) -> None:
@@ -425,7 +428,7 @@ def test_close_looks_spare_detector_calls(astronaut: np.ndarray) -> None:
         assert [(t.start, t.end) for t in tracks.tracks] == [(0, 64)]
         calls.append(tracks.detector_calls)
         assert (tracks.close_looks > 0) == looking
-    assert calls[1] <= 64 / 16 + 1 < calls[0]
+    assert calls[1] <= 1 + math.ceil(63 / ReuseSettings().window) < calls[0]
 
 
 def test_a_constant_bias_of_close_looks_does_not_move_landmarks(astronaut: np.ndarray) -> None:
@@ -464,6 +467,8 @@ def test_a_detection_that_no_close_look_confirms_makes_no_track(astronaut: np.nd
         ("leaves: seen a little above what is sure, doubted", [0.59], [0.60] + [0.86] * 3 + [0.99] * 20, 29, False),
         ("a hand for ten frames, seen once, half doubted", [0.46], [0.95, 0.96] + [0.99] * 6, 10, False),
         ("the same doubts over a face that is seen again", [0.46, 0.40], [0.95, 0.96] + [0.99] * 6, 10, True),
+        ("the same doubts over leaves that no second call sees", [0.47], [0.95] * 3 + [0.99] * 25, 31, False),
+        ("the same doubts over a face in coarse blocks that stays longer", [0.47], [0.95] * 3 + [0.99] * 26, 32, True),
         ("the same doubts over a face in coarse blocks that stays", [0.49], [0.95] * 3 + [0.99] * 50, 60, True),
         ("a clear face that turns away and is doubted there", [0.80], [0.99] * 20 + [0.2] * 10, 40, True),
         ("weak scores that close looks believe in all along", [0.42, 0.40], [0.985] * 8, 8, True),

@@ -14,6 +14,7 @@ from gpenvid.faces.align import fit_similarity
 from gpenvid.faces.builtin_net import CLOSE_UP, CLOSE_UP_SIDE, OFFSET, DetectorNet, LandmarkNet, cells, decode
 from gpenvid.faces.detector import RGBImage
 from gpenvid.faces.nms import box_overlap, non_maximum_suppression
+from gpenvid.faces.placed import look_again
 from gpenvid.geometry import Affine, Face, FloatArray, apply_affine, invert, resize_affine
 
 SURE = 0.45
@@ -22,8 +23,6 @@ SURE = 0.45
 _ONE_LOOK = 640  # pixels: longest side up to which one look finds faces of every size
 _FILLS = 120  # pixels: faces from this size on are taken from the smaller look too; the network knows faces up to 350
 _SAME_FACE = 0.4  # overlap above which two candidates are one face
-_LOOKS = 2  # the second starts from better landmarks: errors fall by another twentieth, for a millisecond
-_DOUBT = 3  # power of each look's belief in the score: faces have 0.99 and more, leaves and clothes 0.9 to 0.98
 _AVERAGED = 0.6  # overlap above which a candidate adds its opinion to the best one's box and landmarks
 
 
@@ -163,13 +162,8 @@ class BuiltinDetector:
         return [self._look_again(self.close_look, image, faces) for image, faces in zip(images, found, strict=True)]
 
     def _look_again(self, closely: BuiltinLook, image: RGBImage, faces: list[Face]) -> list[Face]:
-        for _ in range(_LOOKS):
-            placed, belief = closely.look([image] * len(faces), [face.landmarks for face in faces])
-            faces = [
-                Face(face.box, face.score * float(sure) ** _DOUBT, points.astype(np.float32))
-                for face, points, sure in zip(faces, placed, belief, strict=True)
-            ]
-        return sorted((face for face in faces if face.score > self.threshold), key=lambda face: -face.score)
+        seen = [Face(p.face.box, p.doubted_score, p.landmarks.astype(np.float32)) for p in look_again(closely, image, faces)]
+        return sorted((face for face in seen if face.score > self.threshold), key=lambda face: -face.score)
 
     def _decode(self, raw: Tensor, where: Tensor) -> list[Face]:
         chosen = torch.nonzero(torch.sigmoid(raw[:, 0]) > self.threshold)[:, 0]

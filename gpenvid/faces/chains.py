@@ -78,13 +78,17 @@ def _handed_over(early: Sighting, late: Sighting, weight: float) -> Sighting:
 
 
 def _near(a: Face, b: Face) -> bool:
-    ratio = max(a.eye_distance, 1.0) / max(b.eye_distance, 1.0)
+    # By the boxes: a head that turns away has no eye distance left.
+    ratio = _width(a) / _width(b)
     return _beside(a, b) and 0.6 < ratio < 1.6
 
 
 def _beside(a: Face, b: Face) -> bool:
-    size = max(float(a.box[2] - a.box[0]), float(b.box[2] - b.box[0]), 1.0)
-    return float(np.hypot(*(a.landmarks.mean(axis=0) - b.landmarks.mean(axis=0)))) < 0.6 * size
+    return float(np.hypot(*(a.landmarks.mean(axis=0) - b.landmarks.mean(axis=0)))) < 0.6 * max(_width(a), _width(b))
+
+
+def _width(face: Face) -> float:
+    return max(float(face.box[2] - face.box[0]), 1.0)
 
 
 def _between(a: Face, b: Face, count: int) -> Iterator[Sighting]:

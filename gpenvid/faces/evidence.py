@@ -10,7 +10,7 @@ import numpy as np
 # coding), 0.6 to 0.96 on leaves, clothes, hands and the back of a head.
 _DOUBTED, _TRUSTED = 0.94, 0.98
 _STRONG = 0.3  # of the way from the detector's sure score to 1: no leaves get so far, and a head that turns away may be doubted for a while
-_LASTING, _LONG = 8, 24  # frames that a face must last whose scores are all weak; that make up for a second sighting
+_LASTING, _LONG = 8, 32  # frames that a face must last whose scores are all weak; that make up for a second sighting: over two windows
 
 
 def is_face(scores: Sequence[float], beliefs: Sequence[float], length: int, sure: float) -> bool:

@@ -43,16 +43,16 @@ class ReuseSettings:
         slip: largest distance between where a face was carried and where it is seen there, in eye distances.
     """
 
-    window: int = 16
+    window: int = 14
     agreement: float = 0.12
     pixel_slack: float = 1.0
-    least_span: int = 4
+    least_span: int = 7
     link: float = 0.55
     meet: float = 1.0
-    carry: int = 8
+    carry: int = 7
     belief: float = 0.6
     slip: float = 0.3
-    least_eyes: float = 7.0
+    least_eyes: float = 3.0
     fading: float = 0.99
 
 

@@ -28,7 +28,7 @@ class TrackerSettings:
 
     Attributes:
         least_frames: tracks shorter than this are false, unless their shot is that short.
-        bridge: most frames, missed or shared, over which a track is joined to its continuation; between two calls may lie a window.
+        bridge: most frames, missed or shared, over which a track is joined to its continuation: a window between two calls, and a little.
         reuse: detection reuse.
         guards: when a face is left alone.
     """

@@ -13,6 +13,7 @@ from gpenvid.faces.builtin import BuiltinDetector
 from gpenvid.faces.builtin_net import detector_from_state_dict
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.embedding import FaceEmbedder
+from gpenvid.faces.placed import PlacedDetector
 from gpenvid.faces.retinaface import RetinaFaceDetector
 from gpenvid.faces.retinaface_net import retinaface_from_state_dict
 from gpenvid.job.progress import Progress
@@ -86,7 +87,12 @@ def open_detector(name: str, device: str, progress: Progress) -> Detector:
     if name == "builtin":
         return built_in
     # The built-in detector's second network looks after the faces of every detector between its calls.
-    return RetinaFaceDetector(retinaface_from_state_dict(_tensors(name, progress)), device=where, close_look=built_in.close_look)
+    closely = built_in.close_look
+    retinaface = RetinaFaceDetector(retinaface_from_state_dict(_tensors(name, progress)), device=where, close_look=closely)
+    # MobileNet's landmarks are worth placing anew. ResNet-50's may be the better ones: that was not measured.
+    if closely is None or name != "retinaface-mobilenet":
+        return retinaface
+    return PlacedDetector(retinaface, closely)
 
 
 def _tensors(detector: str, progress: Progress) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
-from scenes import SHAPE, face_at, texture
+from scenes import face_at, texture
 
 from gpenvid.faces.chains import Chain, bridge
 from gpenvid.faces.detector import CloseLook
@@ -78,9 +78,14 @@ def test_who_comes_back_half_a_face_away_is_the_same_and_a_face_away_is_somebody
 
 @pytest.mark.parametrize(("size", "same"), [(1.3, True), (0.75, True), (2.0, False), (0.5, False)])
 def test_who_comes_back_twice_as_large_or_half_as_large_is_somebody_else(size: float, same: bool) -> None:
-    middle = HERE.landmarks.mean(axis=0)
-    back = Face(HERE.box, HERE.score, middle + size * HERE.eye_distance * SHAPE)
+    back = face_at(160, 120, size * HERE.eye_distance)
     assert len(_tracks([[HERE]] * 8 + [[]] * 3 + [[back]] * 8)) == (1 if same else 2)
+
+
+def test_who_comes_back_in_profile_is_the_same() -> None:
+    middle = HERE.landmarks.mean(axis=0)
+    back = Face(HERE.box, HERE.score, middle + (HERE.landmarks - middle) * (0.3, 1.0))
+    assert len(_tracks([[HERE]] * 8 + [[]] * 3 + [[back]] * 8)) == 1
 
 
 def test_two_faces_seen_in_one_frame_are_two_people_however_near() -> None:

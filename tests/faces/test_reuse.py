@@ -67,7 +67,7 @@ def test_a_carried_face_counts_where_a_close_look_rather_believes_in_it(belief: 
     assert sum(_count(rows)) == frames
 
 
-@pytest.mark.parametrize(("eyes", "frames"), [(10.0, 16), (5.0, 8)])
+@pytest.mark.parametrize(("eyes", "frames"), [(4.0, 16), (2.5, 7)])
 def test_a_face_of_few_pixels_is_not_looked_at_closely(eyes: float, frames: int) -> None:
     analyser = _analyser([], SteadyLook())
     rows = analyser.fill([FRAME] * 17, [face_at(160, 120, eyes, score=0.5)])
@@ -105,10 +105,11 @@ def test_a_sure_face_that_nothing_looks_at_is_searched_for_and_a_weak_one_is_not
         assert (analyser.calls > 1) == more
 
 
-def test_windows_of_four_frames_are_not_halved_and_longer_ones_are() -> None:
-    for length, calls in ((4, 1), (5, 2)):
-        analyser = _analyser([])
-        analyser.fill([FRAME] * (length + 1), [face_at(160, 120)])
+@pytest.mark.parametrize(("first", "last"), [(160, 160 + 6), (160, None), (None, 160)], ids=["both disagree", "one leaves", "one comes"])
+def test_windows_of_seven_frames_are_not_halved_and_longer_ones_are(first: int | None, last: int | None) -> None:
+    for length, calls in ((7, 1), (8, 2)):
+        analyser = _analyser([] if last is None else [face_at(last, 120)])
+        analyser.fill([FRAME] * (length + 1), [] if first is None else [face_at(first, 120)])
         assert analyser.calls == calls
 
 

@@ -24,6 +24,7 @@ from gpenvid.faces.builtin import BuiltinDetector
 from gpenvid.faces.builtin_net import detector_from_state_dict
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.nms import box_overlap
+from gpenvid.faces.placed import PlacedDetector
 from gpenvid.geometry import Face
 from weights.training.data import SHARED, WEIGHTS, Image, fit, video_frames, write_image
 from weights.training.teacher import load_teacher, mirrored
@@ -166,6 +167,20 @@ def own_noise(teacher: Detector, references: Sequence[Reference], every: int = 4
     return float(np.mean([a for a, _ in apart])), float(np.mean([b for _, b in apart])), len(apart)
 
 
+def looks_table(names: Sequence[str], references: Sequence[Reference], teacher: Detector, placed: Detector) -> str:
+    """Per clip: the teacher's landmarks and those that close looks place from them, from their own in another picture and from YuNet's."""
+    lines = [
+        "| clip | moved: teacher | placed | mirrored: teacher | placed | from YuNet's: teacher | placed |\n|---|---|---|---|---|---|---|"
+    ]
+    for name, reference in zip(names, references, strict=True):
+        again = [(image, placed.detect([image])[0]) for image, _ in reference]
+        noise = [own_noise(d, [r], 1)[:2] for d, r in ((teacher, reference), (placed, again))]
+        apart = referee(placed, [reference], 1)
+        figures = (noise[0][0], noise[1][0], noise[0][1], noise[1][1], apart[1], apart[0])
+        lines.append(f"| {name} | {' | '.join(f'{100 * f:.1f}%' for f in figures)} |")
+    return "\n".join(lines)
+
+
 def latency(detector: Detector, image: Image, groups: int = 15, repeats: int = 5) -> tuple[float, float, int]:
     """Wall time and processor time in milliseconds of a picture scaled to 640x360, and the number of faces in it.
 
@@ -236,6 +251,9 @@ def main() -> None:
     print(
         f"the teacher's landmarks from its own, {count} faces: moved {100 * moved:.1f}%, mirrored {100 * mirrored:.1f}% of the eye distance"
     )
+    closely = load_detector(options.weights).close_look
+    if closely is not None:
+        print(looks_table([path.stem for path in clips], references, teacher, PlacedDetector(teacher, closely)))
     for threshold in options.threshold:
         detector = load_detector(options.weights, threshold)
         print(f"\nthreshold {detector.threshold}\n{HEADER}")
