@@ -1,8 +1,9 @@
 """How much faster than the plain way? The plain way: the same weights and encoder, one frame after the other.
 
-Every frame is detected, every crop goes through the network by itself in float32 with per-sample weights (modulated convolution
-as StyleGAN2's published form has it: weights times style, grouped by sample, blur by padding and a convolution on single planes),
-and is pasted into a full-frame float picture through a full-frame mask. Nothing overlaps.
+Every frame is detected: by the built-in detector in 640 pixels, as gpenvid does, or with `--detector` by RetinaFace in all of its
+pixels, as GPEN's own loop does (on ResNet-50). Every crop goes through the network by itself in float32 with per-sample weights
+(modulated convolution as StyleGAN2's published form has it: weights times style, grouped by sample, blur by padding and a convolution
+on single planes), and is pasted into a full-frame float picture through a full-frame mask. Nothing overlaps.
 
 Prints Markdown: the generator alone in all forms, then a clip end to end plainly and by gpenvid as it comes (in bf16 where the
 hardware has it). Ratios come from one run. On a machine that does
@@ -16,10 +17,11 @@ import math
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from unittest import mock
 
 import av
 import cv2
@@ -32,7 +34,11 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.blend.mask import face_ellipse
 from gpenvid.faces.align import crop_affine, similarity_parameters
-from gpenvid.faces.detector import Detector
+from gpenvid.faces.detector import Detector, RGBImage
+from gpenvid.faces.placed import PlacedDetector
+from gpenvid.faces.retinaface import RetinaFaceDetector
+from gpenvid.faces.retinaface_net import RetinaFaceNet
+from gpenvid.geometry import Face
 from gpenvid.job.analyse import VIDEO_DETECTION_SIZE
 from gpenvid.job.bench.clip import official_shape, write_clip, write_random_weights
 from gpenvid.job.models import open_detector, open_restorer
@@ -123,8 +129,33 @@ class Seconds(dict[str, float]):
         self[stage] = self.get(stage, 0.0) + time.perf_counter() - start
 
 
-def restore_plainly(source: Path, output: Path, network: PlainGenerator, size: int, detector: Detector, preset: str) -> tuple[int, Seconds]:
-    """Restore a clip the plain way; returns frames and seconds by stage."""
+class ResNetsTime:
+    """The built-in detector's faces in the time of RetinaFace on ResNet-50, whose file of 109 MB is not needed to know that."""
+
+    name = "retinaface-resnet50"
+
+    def __init__(self, faces: Detector) -> None:
+        self._faces = faces
+        self._resnet = RetinaFaceDetector(RetinaFaceNet("resnet50").eval(), threshold=1.0)
+        self.sure, self.close_look = faces.sure, faces.close_look
+
+    def detect(self, images: Sequence[RGBImage]) -> list[list[Face]]:
+        """See `Detector.detect`."""
+        self._resnet.detect(images)
+        return self._faces.detect(images)
+
+
+def open_finder(name: str) -> Detector:
+    """The detector for both ways."""
+    if name == ResNetsTime.name:
+        return ResNetsTime(open_detector("builtin", "cpu", Silent()))
+    return open_detector(name, "cpu", Silent())
+
+
+def restore_plainly(
+    source: Path, output: Path, network: PlainGenerator, size: int, detector: Detector, longest: float, preset: str
+) -> tuple[int, Seconds]:
+    """Restore a clip the plain way, detecting in pictures of at most `longest` pixels; returns frames and seconds by stage."""
     seconds, count = Seconds(), 0
     mask = face_ellipse(size, 0.2097)
     with av.open(str(source)) as reader, av.open(str(output), "w") as writer:
@@ -139,7 +170,7 @@ def restore_plainly(source: Path, output: Path, network: PlainGenerator, size: i
                     break
                 rgb = picture.to_ndarray(format="rgb24")
             with seconds.of("detect"):
-                factor = min(1.0, VIDEO_DETECTION_SIZE / max(rgb.shape[:2]))
+                factor = min(1.0, longest / max(rgb.shape[:2]))
                 small = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
                 (faces,) = detector.detect([small])
             canvas = rgb.astype(np.float32) / 255
@@ -200,27 +231,30 @@ def compare_generators(name: str, network: GpenGenerator, runs: int) -> str:
     return f"| {name} | {milliseconds} | {ratios} | {', '.join(f'{e:.0e}' for e in (error, *losses))} |"
 
 
-def compare_clips(model: str, path: Path, width: int, height: int, frames: int, preset: str) -> str:
+def compare_clips(model: str, path: Path, finder: str, width: int, height: int, frames: int, preset: str) -> str:
     """One row: a clip end to end, plainly and by gpenvid."""
     network = generator_from_state_dict(read_state_dict(path))
-    detector = open_detector("builtin", "cpu", Silent())
+    detector = open_finder(finder)
+    plain_detector = detector.detector if isinstance(detector, PlacedDetector) else detector
+    longest = VIDEO_DETECTION_SIZE if finder == "builtin" else math.inf
     with tempfile.TemporaryDirectory() as folder:
         source = write_clip(Path(folder) / "clip.mp4", width, height, faces=1, frames=frames)
         start, worked = time.perf_counter(), time.process_time()
         size = network.shape.size
-        count, seconds = restore_plainly(source, Path(folder) / "plain.mp4", PlainGenerator(network), size, detector, preset)
+        count, seconds = restore_plainly(source, Path(folder) / "plain.mp4", PlainGenerator(network), size, plain_detector, longest, preset)
         plain, plain_work = count / (time.perf_counter() - start), (time.process_time() - worked) / count
-        settings = RestoreSettings(model=str(path), detector="builtin", device="cpu", preset=preset, only=(1,))
+        settings = RestoreSettings(model=str(path), device="cpu", preset=preset, only=(1,))
         worked = time.process_time()
         open_restorer(settings, Silent())
-        open_detector("builtin", "cpu", Silent())
+        open_finder(finder)
         loading = time.process_time() - worked  # the plain way has its models loaded
         worked = time.process_time() + loading
-        report = gpenvid.restore(source, Path(folder) / "ours.mp4", settings)
+        with mock.patch("gpenvid.job.restore.open_detector", return_value=detector):
+            report = gpenvid.restore(source, Path(folder) / "ours.mp4", settings)
         ours, our_work = report.frames / report.timing["wall"], (time.process_time() - worked) / report.frames
     stages = ", ".join(f"{name} {1e3 * s / count:.0f}" for name, s in seconds.items())
     work = f"{1e3 * plain_work:.0f} | {1e3 * our_work:.0f} | {plain_work / our_work:.2f}"
-    return f"| {model} | {width}x{height}, {count} | {plain:.2f} | {ours:.2f} | {ours / plain:.2f} | {work} | {stages} |"
+    return f"| {model} | {finder} | {width}x{height}, {count} | {plain:.2f} | {ours:.2f} | {ours / plain:.2f} | {work} | {stages} |"
 
 
 def table(*columns: str) -> str:
@@ -237,6 +271,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--preset", default="veryfast")
+    parser.add_argument("--detector", default="builtin", choices=("builtin", "retinaface-mobilenet", "retinaface-resnet50"))
     parser.add_argument("--no-clip", action="store_true", help="the generator alone")
     parser.add_argument("--no-generator", action="store_true", help="the clip alone")
     options = parser.parse_args()
@@ -266,9 +301,9 @@ def main() -> None:
         if options.no_clip:
             return
         work = "plain processor ms", "gpenvid processor ms", "ratio", "plain: ms per frame by stage"
-        print("\n" + table("clip, one face", "size, frames", "plain fps", "gpenvid fps", "ratio", *work))
+        print("\n" + table("clip, one face", "detector", "size, frames", "plain fps", "gpenvid fps", "ratio", *work))
         for name, path in list(models.items())[:2]:
-            print(compare_clips(name, path, options.width, options.height, options.frames, options.preset), flush=True)
+            print(compare_clips(name, path, options.detector, options.width, options.height, options.frames, options.preset), flush=True)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def test_the_plain_generator_gives_the_same_pictures(baseline: ModuleType) -> No
 
 
 def test_a_clip_is_restored_both_ways(baseline: ModuleType, tiny_model: Path) -> None:
-    row = baseline.compare_clips("tiny", tiny_model, 320, 180, 4, "ultrafast")
-    assert row.startswith("| tiny | 320x180, 4 |")
+    row = baseline.compare_clips("tiny", tiny_model, "builtin", 320, 180, 4, "ultrafast")
+    assert row.startswith("| tiny | builtin | 320x180, 4 |")
     assert all(stage in row for stage in ("decode", "detect", "restore", "blend", "encode"))
 
 
