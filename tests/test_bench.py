@@ -129,6 +129,10 @@ def test_endurance_counts_pictures_and_memory(tiny_model: Path) -> None:
     assert (result.pictures, result.succeeded, len(result.resident)) == (3, 3, 3)
 
 
+def test_an_unknown_size_is_refused_of_a_quick_run_too() -> None:
+    assert isinstance(CliRunner().invoke(app, ["bench", "--quick", "--sizes", "300"]).exception, UsageError)
+
+
 def test_unknown_sizes_and_formats_are_refused() -> None:
     with pytest.raises(UsageError, match="size 300"):
         BenchSettings(sizes=(300,))

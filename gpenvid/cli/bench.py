@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,9 @@ def bench(
     except ValueError as error:
         raise UsageError(f"--sizes {sizes} is no list of numbers", "write it like 256,512") from error
     formats = tuple(part.strip() for part in dtype.split(",") if part.strip())
-    settings = BenchSettings(model, () if quick else chosen, formats, device, quick)
+    settings = BenchSettings(model, chosen, formats, device, quick)
+    if quick:
+        settings = replace(settings, sizes=())
     progress = ConsoleProgress()
     result = run_bench(settings, Silent() if quiet else progress)
     page = to_markdown(result)

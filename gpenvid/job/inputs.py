@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -57,9 +58,17 @@ def named(path: str | Path, what: str = "an INPUT") -> Path:
 
     Raises:
         UsageError: it is empty, which Python takes for the current folder.
+        InputError: no file can be called that.
     """
     if not str(path):
         raise UsageError(f"{what} without a name", "is a variable not set?")
+    try:
+        os.lstat(path)
+    except ValueError as error:  # a zero byte
+        raise InputError(f"{what} with a name that no file can have: {str(path)!r}", "check how it was put together") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{path}: {error.strerror}", "shorten it") from error
     return Path(path)
 
 
