@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import save_file
 
 from gpenvid.restore.gpen import GpenGenerator, GpenShape
@@ -18,6 +19,10 @@ from gpenvid.restore.gpen import GpenGenerator, GpenShape
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 SAMPLES = ROOT / "samples"
+
+# A disk that is busy for a moment is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

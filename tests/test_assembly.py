@@ -140,7 +140,7 @@ def test_a_range_holds_its_start_and_not_its_end(start: Fraction, length: Fracti
     assert keep.holds(moment) == (start <= moment < start + length)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     times=st.lists(st.integers(0, 2000), min_size=3, max_size=12, unique=True).map(sorted),
     suffix=st.sampled_from([".mp4", ".mkv", ".ts"]),

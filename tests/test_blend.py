@@ -246,7 +246,7 @@ def _at(x: float, size: int = 64) -> np.ndarray:
 
 
 @given(shift=st.floats(0.5, 60), weights=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_parts_of_overlapping_faces_add_up_to_one_where_both_are(shift: float, weights: tuple[float, float]) -> None:
     shift = float(round(shift))  # whole pixels: the two grids meet
     first, second = _at(0), _at(shift)

@@ -50,7 +50,7 @@ def _frame(name: str, width: int, height: int, seed: int = 0) -> Frame:
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(width=st.integers(9, 40), height=st.integers(9, 40), seed=st.integers(0, 99), data=st.data())
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_samples_outside_the_change_are_bit_identical(name: str, width: int, height: int, seed: int, data: st.DataObject) -> None:
     frame = _frame(name, width, height, seed)
     before = [p.copy() for p in frame.planes]
@@ -71,7 +71,7 @@ def test_samples_outside_the_change_are_bit_identical(name: str, width: int, hei
 
 
 @given(where=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 11)), max_size=4), name=st.sampled_from(["yuv420p", "yuv422p", "rgb24"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_touched_part_of_a_region_holds_the_change_and_no_more_than_the_grid_asks(where: list[tuple[int, int]], name: str) -> None:
     layout, region = layout_of(name), Region(4, 2, 20, 14)
     change = np.zeros((12, 16, 3), np.float32)

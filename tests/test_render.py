@@ -48,7 +48,7 @@ def rendering(tiny_model: Path, request: pytest.FixtureRequest) -> Rendering:
 
 
 @given(cuts=st.sets(st.integers(1, len(FRAMES) - 1), max_size=6), data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_segments_in_any_cutting_and_any_order_have_the_same_bytes(cuts: set[int], data: st.DataObject, rendering: Rendering) -> None:
     renderer, frames, whole = rendering
     bounds = [0, *sorted(cuts), len(frames)]

@@ -235,7 +235,7 @@ def test_matching_takes_the_nearest_pairs() -> None:
 
 
 @given(st.integers(3, 80), st.floats(-3, 3), st.floats(-0.02, 0.02))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_smoothing_leaves_a_steady_motion_alone(count: int, speed: float, zoom: float) -> None:
     t = np.arange(count)
     values = np.column_stack([5 + zoom * t, 0.01 * t, 100 + speed * t, 50 - speed * t])
