@@ -1,4 +1,4 @@
-"""Close looks at what a detector has found: landmarks placed anew, and doubts."""
+"""Close looks at what a detector has found, which place its landmarks anew."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from gpenvid.faces.detector import CloseLook, Detector, RGBImage
 from gpenvid.geometry import Face
 
 _LOOKS = 2  # the second starts from better landmarks: errors fall by another twentieth, for a millisecond
-_DOUBT = 3  # power of each look's belief in the score: faces have 0.99 and more, leaves and clothes 0.9 to 0.98
 _BELIEF = (0.3, 0.7)  # up to which the detector's landmarks stay, and from which the looks' count
 _FRONTAL = (0.8, 1.0)  # the same of the eye distance in the face's unit, a fifth of the box: looks see two eyes in a profile too
 
@@ -31,11 +30,6 @@ class Placed:
     landmarks: NDArray[np.float64]
     belief: float
 
-    @property
-    def doubted_score(self) -> float:
-        """The detector's score, less what the looks doubt."""
-        return self.face.score * self.belief**_DOUBT
-
 
 def look_again(closely: CloseLook, image: RGBImage, faces: Sequence[Face]) -> list[Placed]:
     """Look closely at each face of a picture, each time from where the last look saw it."""
@@ -52,7 +46,7 @@ def look_again(closely: CloseLook, image: RGBImage, faces: Sequence[Face]) -> li
 class PlacedDetector:
     """A detector that finds faces well and places their landmarks less well, with close looks that do.
 
-    RetinaFace on MobileNet places landmarks elsewhere by 3% of the eye distance in a picture that is moved by a few pixels, two close
+    RetinaFace on MobileNet places landmarks elsewhere by 3.5% of the eye distance in a picture that is moved by a few pixels, two close
     looks by 0.5%, and nearer to where YuNet does (`weights.training.evaluate_detector`). Faces in which they do not believe, and
     profiles, keep the detector's landmarks.
 
