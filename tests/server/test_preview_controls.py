@@ -204,3 +204,32 @@ def test_controls_are_large_enough_to_be_hit(serve, browser, touch: bool, least:
     assert small == []
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     context.close()
+
+
+def test_what_one_window_saves_the_other_shows_or_tells_of(serve, page) -> None:
+    served = serve(SAMPLES / "old_film.mp4")
+    at_a_face(page, served)
+    other = page.context.new_page()
+    at_a_face(other, served)
+    before = canvas(page)
+    other.locator("#people-here .switch").first.uncheck()
+    other.keyboard.press("Control+s")
+    # Nothing was chosen here: the other's choices are taken over, in the picture too.
+    page.wait_for_selector(".face.out", state="attached")
+    page.wait_for_selector("#save-state:text-is('choices saved')")
+    settled(page, 0)
+    assert not np.array_equal(canvas(page), before)
+    assert other.inner_text("#save-state") == "choices saved"
+    # Something was chosen here: it stays, until it is saved.
+    page.locator("#grain").fill("40")
+    other.locator("#people-here .switch").first.check()
+    other.keyboard.press("Control+s")
+    page.wait_for_selector("#elsewhere")
+    assert (page.input_value("#grain"), page.inner_text("#save-state")) == ("40", "not saved")
+    assert page.locator(".face.out").count() == 1
+    shot(page, "two-windows")
+    page.click("#save")
+    page.wait_for_selector("#elsewhere", state="hidden")
+    other.wait_for_selector("#grain-out:text-is('40 %')")
+    other.wait_for_selector(".face.out", state="attached")
+    assert other.locator("#elsewhere").is_hidden()

@@ -56,7 +56,8 @@ def preview_app(session: PreviewSession) -> FastAPI:
 
     @app.get("/api/clip")
     def about() -> dict[str, Any]:
-        info, tracks = clip.info, clip.tracks
+        # Counted before anything is read: what is saved meanwhile is read again.
+        saves, info, tracks = session.saves, clip.info, clip.tracks
         width, height = info.display_size
         known = len(clip.index)
         return {
@@ -73,6 +74,7 @@ def preview_app(session: PreviewSession) -> FastAPI:
             "shots": [[s.start, s.end] for s in tracks.shots],
             "people": describe_people(tracks),
             "saved": saved_page(clip.saved),
+            "saves": saves,
             "version": __version__,
             "look": {
                 "model": clip.settings.model,
@@ -129,7 +131,7 @@ def preview_app(session: PreviewSession) -> FastAPI:
 
     @app.post("/api/save")
     def save(form: PageForm) -> dict[str, str]:
-        clip.save(session.checked(form.look()), form.model_dump(mode="json"))
+        session.save(session.checked(form.look()), form.model_dump(mode="json"))
         return {"sidecar": clip.sidecar.name}
 
     @app.post("/api/command")

@@ -58,6 +58,7 @@ class PreviewSession:
 
     Attributes:
         target: where the render goes.
+        saves: how often choices were saved, by any window.
     """
 
     def __init__(self, clip: PreviewClip, output: Path | None, console: Progress) -> None:
@@ -68,9 +69,10 @@ class PreviewSession:
         self.output = output
         self.target = output or default_output(clip)
         self.version = 0
+        self.saves = 0
         self.open = True
         self._console = console
-        self._lock = Lock()
+        self._lock, self._saving = Lock(), Lock()
         self._analysis = Going("reading", total=clip.info.frame_count)
         self._loop = Going("idle")
         self._views: dict[str, Wanted] = {}
@@ -109,7 +111,8 @@ class PreviewSession:
         with self._lock:
             analysis, loop = asdict(self._analysis), asdict(self._loop)
         analysis |= {"readable": len(self.clip.index), "restorable": min(self.clip.tracks.frames, len(self.clip.index))}
-        return {"session": self.id, "analysis": analysis, "loop": loop, "render": told, "exists": is_there(self.target)}
+        going = {"analysis": analysis, "loop": loop, "render": told}
+        return {"session": self.id, **going, "exists": is_there(self.target), "saves": self.saves}
 
     def plain(self, text: str) -> str:
         """A sentence without folders: the page needs none, and pictures of it get around."""
@@ -249,6 +252,20 @@ class PreviewSession:
                 self._loop = replace(self._loop, **changes)
         self._bump()
 
+    # Choices
+
+    def save(self, look: Look, page: dict[str, Any]) -> None:
+        """Write the sidecar, and let all windows know.
+
+        Raises:
+            UsageError: the clip is still being analysed.
+            InputError: the sidecar cannot be written.
+        """
+        with self._saving:
+            self.clip.save(look, page)
+            self.saves += 1
+        self._bump()
+
     # Render
 
     def start_render(self, look: Look, page: dict[str, Any], *, overwrite: bool) -> None:
@@ -260,7 +277,7 @@ class PreviewSession:
         """
         if self.render.status.busy:
             raise UsageError("a render is running", "wait for it, or stop it")
-        self.clip.save(look, page)
+        self.save(look, page)
         settings = replace(look.settings(self.clip.settings), tracks=self.clip.sidecar, overwrite=overwrite, only=(), exclude=())
         self.render.start(self.clip.source, self.target, settings)
 

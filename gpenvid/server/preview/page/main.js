@@ -1,6 +1,6 @@
 // Starts the page: reads the clip, listens to the server, and hands both to the parts.
 import { getJson, listen, Refused } from "./server.js";
-import { state, update, watch, applySaved } from "./state.js";
+import { state, update, watch, applySaved, followSaved } from "./state.js";
 import { startViewer } from "./viewer.js";
 import { startFaces } from "./faces.js";
 import { startTimeline } from "./timeline.js";
@@ -11,7 +11,7 @@ import { startLoop } from "./loop.js";
 import { startRender } from "./render.js";
 import { startKeys } from "./keys.js";
 import { startNotices } from "./notices.js";
-import { byId } from "./dom.js";
+import { byId, say } from "./dom.js";
 
 let reading = false;
 let outdated = false;
@@ -25,9 +25,10 @@ async function readClip() {
   try {
     const clip = await getJson("/api/clip");
     const times = await getJson(`/api/times?first=${state.times.length}`);
-    const first = state.clip === null;
+    const known = state.clip;
     update({ clip, times: state.times.concat(times) });
-    if (first) {
+    if (known && known.saves !== clip.saves && followSaved(clip)) say("Another window has saved its choices");
+    if (!known) {
       applySaved(clip);
       document.title = `${clip.name} – gpenvid preview`;
       byId("clip-name").textContent = clip.name;
@@ -56,13 +57,14 @@ startLoop();
 startRender();
 startKeys();
 
-// Times and people grow while the clip is analysed; they are read again when a shot is done, at most four times a second.
+// Times and people grow while the clip is analysed; they are read again when a shot is done, at most four times a second,
+// and strengths when they were saved, by whichever window.
 watch(["status"], (now, before) => {
   const is = now.status?.analysis;
   const was = before.status?.analysis;
   if (!is) return;
   const grown = is.restorable !== was?.restorable || is.state !== was?.state || is.readable - state.times.length > 50;
-  if (now.clip === null ? is.readable > 0 || is.state === "failed" : grown) readClip();
+  if (now.clip === null ? is.readable > 0 || is.state === "failed" : grown || now.status.saves !== now.clip.saves) readClip();
 });
 
 listen(

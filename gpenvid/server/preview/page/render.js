@@ -23,7 +23,7 @@ export function startRender() {
   on("stop", () => order("stop"));
   on("save", save);
   on("copy", copy);
-  watch(["status", "clip", "looks", "people", "active", "saved", "compare"], lay);
+  watch(["status", "clip", "looks", "people", "active", "saved", "elsewhere", "compare"], lay);
 }
 
 async function start(overwrite) {
@@ -31,8 +31,7 @@ async function start(overwrite) {
   replacing = !overwrite && state.status.exists;
   if (!replacing) {
     try {
-      await post("/api/render", { page: choices(), overwrite });
-      update({ saved: JSON.stringify(choices()) });
+      await sent("/api/render", (page) => ({ page, overwrite }));
       say("The render has begun");
       setTimeout(() => byId("render-progress").scrollIntoView({ block: "nearest" }), 300);
     } catch (error) {
@@ -53,11 +52,23 @@ async function order(name) {
   }
 }
 
+// Sends the choices to be saved. They count as saved at once, or the news of it would look like another window's.
+async function sent(address, body) {
+  const page = choices();
+  const before = { saved: state.saved, elsewhere: state.elsewhere };
+  update({ saved: JSON.stringify(page), elsewhere: "" });
+  try {
+    return await post(address, body(page));
+  } catch (error) {
+    update(before);
+    throw error;
+  }
+}
+
 export async function save() {
   problem = "";
   try {
-    const { sidecar } = await post("/api/save", choices());
-    update({ saved: JSON.stringify(choices()) });
+    const { sidecar } = await sent("/api/save", (page) => page);
     say(`Saved in ${sidecar}`);
     return true;
   } catch (error) {
@@ -104,6 +115,7 @@ function lay() {
   setWrapping(byId("output-name"), clip.output);
   setWrapping(byId("sidecar-name"), clip.sidecar);
   byId("save-state").textContent = !clip.complete ? "" : unsaved() ? "not saved" : "choices saved";
+  show(byId("elsewhere"), Boolean(state.elsewhere) && unsaved());
   show(byId("render-progress"), busy);
   const share = render.total ? render.done / render.total : 0;
   byId("render-stage").textContent = render.total ? `${stage} · ${Math.floor(100 * share)} %` : stage;

@@ -17,7 +17,9 @@ export const state = {
   looks: [null, null],
   active: 0,
   people: {}, // by number, where something was chosen: {strength, included}
-  saved: "", // the choices as they were saved last
+  saved: "", // the choices as this window saved them last or found them saved
+  given: "", // the choices that it began with, saved or not
+  elsewhere: "", // other choices that another window has saved meanwhile
   marks: [null, null],
   loop: null, // the loop that is playing: {id, first, last}
   loopNews: "", // of a loop that is being made, or why it cannot be
@@ -86,13 +88,29 @@ export function unsaved() {
   return JSON.stringify(choices()) !== state.saved;
 }
 
-export function applySaved(clip) {
+// The choices that the sidecar tells of, or those of a clip that has none.
+function choicesOf(clip) {
   const known = (look) => look && clip.models.some((m) => m.name === look.model && m.here) && { ...clip.look, ...look };
   const saved = clip.saved ?? {};
   const first = known(saved.looks?.[0]) || { ...clip.look };
   const second = known(saved.looks?.[1]) || { ...clip.look, strength: clip.look.strength > 0.5 ? 0.5 : 1 };
-  update({ looks: [first, second], active: saved.active === 1 ? 1 : 0, people: stillTrue(clip, saved.people ?? {}) });
-  if (saved.looks) update({ saved: JSON.stringify(choices()) });
+  return { looks: [first, second], active: saved.active === 1 ? 1 : 0, people: stillTrue(clip, saved.people ?? {}) };
+}
+
+export function applySaved(clip) {
+  const found = choicesOf(clip);
+  const given = JSON.stringify(found);
+  update({ ...found, given, saved: clip.saved ? given : "", elsewhere: "" });
+}
+
+// What another window has saved is taken over where nothing was chosen here, and told of where something was. Whether it was.
+export function followSaved(clip) {
+  const theirs = JSON.stringify(choicesOf(clip));
+  const mine = JSON.stringify(choices());
+  if (theirs === mine || theirs === state.saved) return false;
+  if (mine === state.saved || mine === state.given) applySaved(clip);
+  else update({ elsewhere: theirs });
+  return true;
 }
 
 // Strengths that were edited in the sidecar since count for more than what the page remembers.
@@ -101,11 +119,12 @@ function stillTrue(clip, people) {
   return Object.fromEntries(Object.entries(people).filter(([id, p]) => given.get(id) === (p.included ? p.strength : 0)));
 }
 
-// What was chosen for those in a frame, as the pictures' addresses take it.
+// Those in a frame and how strongly they are restored, as the pictures' addresses take it: all of them, since a strength
+// that was not chosen here changes too where another window saves its own.
 export function peopleText(frame) {
-  const here = new Set(state.clip.people.filter((p) => p.start <= frame && frame < p.end).map((p) => String(p.id)));
-  return Object.entries(state.people)
-    .filter(([id]) => here.has(id))
+  return state.clip.people
+    .filter((p) => p.start <= frame && frame < p.end)
+    .map(({ id }) => [id, person(id)])
     .map(([id, p]) => `${id}:${p.included ? p.strength : 0}`)
     .join(",");
 }
