@@ -8,12 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import hypothesis
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 from safetensors.torch import save_file
 
+from gpenvid import RestoreSettings
 from gpenvid.restore.gpen import GpenGenerator, GpenShape
 
 ROOT = Path(__file__).parent.parent
@@ -21,8 +22,8 @@ SHARED = ROOT.parent / "shared"
 SAMPLES = ROOT / "samples"
 
 # A disk that is busy for a moment is no failure.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +55,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
     return path
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> RestoreSettings:
+    """For a few faces at a time: with an engine that need not be compiled, a sixth of a second in each job."""
+    return RestoreSettings(model=str(tiny_model), detector="builtin", engine="torch")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -222,12 +222,12 @@ def test_a_pickle_with_code_is_not_run(folder: Path, monkeypatch: pytest.MonkeyP
     assert not (folder / "executed").exists()
 
 
-def test_a_truncated_file_is_restored_as_far_as_it_goes(tiny_model: Path, tmp_path: Path, make_clip, astronaut) -> None:
+def test_a_truncated_file_is_restored_as_far_as_it_goes(settings: RestoreSettings, tmp_path: Path, make_clip, astronaut) -> None:
     whole = make_clip([astronaut[:240, :320]] * 40, "whole.mkv", codec="libx264", options={"g": "5"})
     data = whole.read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 2 // 3])
-    report = gpenvid.restore(cut, tmp_path / "out.mkv", RestoreSettings(model=str(tiny_model), detector="builtin"))
+    report = gpenvid.restore(cut, tmp_path / "out.mkv", settings)
     assert 5 < report.frames < 40
 
 
@@ -248,15 +248,15 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, tiny_model: Path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_fills_up_during_the_job_leaves_nothing(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_during_the_job_leaves_nothing(
+    tmp_path: Path, settings: RestoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
-        gpenvid.restore(
-            SAMPLES / "interview.mp4", tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="builtin", end=0.5)
-        )
+        gpenvid.restore(SAMPLES / "interview.mp4", tmp_path / "out.mp4", replace(settings, end=0.5))
     assert not list(tmp_path.iterdir())
 
 
@@ -267,9 +267,9 @@ def test_strict_refuses_what_a_container_cannot_hold(shared: Path, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_without_strict_the_loss_is_a_warning(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+def test_without_strict_the_loss_is_a_warning(shared: Path, tmp_path: Path, settings: RestoreSettings) -> None:
     source = shared / "media" / "formats" / "androidx_sample_with_ass_subtitles.mkv"
-    report = gpenvid.restore(source, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast"))
+    report = gpenvid.restore(source, tmp_path / "out.mp4", replace(settings, preset="ultrafast"))
     assert any("subtitle" in w and ".mkv" in w for w in report.warnings)
 
 
@@ -296,16 +296,16 @@ def test_an_interrupted_job_stops_soon_and_leaves_nothing_under_the_name(signal_
     assert "Traceback" not in said
 
 
-def test_an_mp4_whose_index_promises_more_frames_is_said_to_be_cut(tiny_model: Path, tmp_path: Path) -> None:
+def test_an_mp4_whose_index_promises_more_frames_is_said_to_be_cut(settings: RestoreSettings, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp4"
     cut.write_bytes((SAMPLES / "interview.mp4").read_bytes()[:40_000])
-    report = gpenvid.restore(cut, tmp_path / "out.mp4", RestoreSettings(model=str(tiny_model), detector="builtin"))
+    report = gpenvid.restore(cut, tmp_path / "out.mp4", settings)
     assert 20 < report.frames < 150
     assert any("cut" in w for w in report.warnings)
 
 
-def test_damage_that_the_decoder_passes_over_in_silence_is_said(tiny_model: Path, tmp_path: Path) -> None:
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+def test_damage_that_the_decoder_passes_over_in_silence_is_said(settings: RestoreSettings, tmp_path: Path) -> None:
+    settings = replace(settings, preset="ultrafast")
     whole = Film(frames=60, sounds=()).write(tmp_path / "whole.ts")
     with av.open(str(whole)) as file:
         position = [packet.pos for packet in file.demux(video=0) if packet.size][40]
@@ -322,9 +322,9 @@ def test_damage_that_the_decoder_passes_over_in_silence_is_said(tiny_model: Path
     assert gpenvid.restore(tmp_path / "whole.mkv", tmp_path / "fine.mkv", settings).warnings == []
 
 
-def test_a_video_into_a_folder_gets_the_extension_of_its_container(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+def test_a_video_into_a_folder_gets_the_extension_of_its_container(shared: Path, tmp_path: Path, settings: RestoreSettings) -> None:
     source = shared / "media" / "formats" / "fate_law-and-order-partial.wtv"
-    report = gpenvid.restore(source, tmp_path, RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast"))
+    report = gpenvid.restore(source, tmp_path, replace(settings, preset="ultrafast"))
     assert report.output == str(tmp_path / "fate_law-and-order-partial_restored.mkv")
 
 

@@ -25,8 +25,8 @@ from gpenvid.restore.restorer import Restorer
 
 
 @pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+def settings(settings: RestoreSettings) -> RestoreSettings:
+    return replace(settings, preset="ultrafast")
 
 
 @pytest.fixture

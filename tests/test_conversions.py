@@ -39,11 +39,6 @@ TAKEN = {
 }
 
 
-@pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
-
-
 def _write(path: Path, codec: str) -> Path:
     """Ten frames and 0.4 s of sound in Matroska, which counts milliseconds and says little about sound."""
     pictures = Film(sounds=(), frames=10).write(path.with_name("pictures.mkv"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -157,10 +158,10 @@ def disc(tmp_path: Path) -> Path:
     [(None, None, [0.2, 0.7]), (0.32, None, [0, 0.38]), (0.2, 0.6, [0]), (0.48, 0.6, [0]), (0.52, 0.68, []), (0.68, None, [0.02])],
 )
 def test_segments_of_a_disc_stay_together(
-    start: float | None, end: float | None, shown: list[float], suffix: str, disc: Path, tiny_model: Path, tmp_path: Path
+    start: float | None, end: float | None, shown: list[float], suffix: str, disc: Path, settings: RestoreSettings, tmp_path: Path
 ) -> None:
     out = tmp_path / f"out{suffix}"
-    report = gpenvid.restore(disc, out, RestoreSettings(model=str(tiny_model), detector="builtin", start=start, end=end, strength=0))
+    report = gpenvid.restore(disc, out, replace(settings, start=start, end=end, strength=0))
     assert not any("missing or fell back" in warning for warning in report.warnings)
     assert [f for f in audit(disc, out, start=start, end=end).findings if f.outcome == "differs"] == []
     with av.open(str(out)) as file:
@@ -173,19 +174,19 @@ def test_segments_of_a_disc_stay_together(
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".m2ts"])
-def test_a_standing_bitmap_lies_at_the_beginning_of_the_part(suffix: str, disc: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_standing_bitmap_lies_at_the_beginning_of_the_part(suffix: str, disc: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     """A player that reads on from there must not wait for the next subtitle to see this one."""
     out = tmp_path / f"out{suffix}"
-    gpenvid.restore(disc, out, RestoreSettings(model=str(tiny_model), detector="builtin", start=0.8, strength=0))
+    gpenvid.restore(disc, out, replace(settings, start=0.8, strength=0))
     with av.open(str(out)) as file:
         kinds = [packet.stream.type for packet in file.demux() if packet.size]
     assert kinds.index("subtitle") < 8 < kinds.count("video")
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts"])
-def test_a_broadcasts_subtitle_is_carried_into_a_part(suffix: str, shared: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_broadcasts_subtitle_is_carried_into_a_part(suffix: str, shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     source, out = shared / "media" / "formats" / "fate_law-and-order-partial.wtv", tmp_path / f"out{suffix}"
-    gpenvid.restore(source, out, RestoreSettings(model=str(tiny_model), start=1.1, strength=0))
+    gpenvid.restore(source, out, replace(settings, detector="auto", start=1.1, strength=0))
     with av.open(str(out)) as file:
         begin = min(p.pts * p.time_base for p in file.demux(video=0) if p.pts is not None)
     with av.open(str(out)) as file:

@@ -27,11 +27,6 @@ TAKEN = {33434: 0.008, 34855: 400, 36867: "1999:12:31 23:59:58", 37377: -1.5, 37
 PLACE = {1: "N", 2: (60.0, 10.0, 30.25), 3: "E", 4: (24.0, 56.0, 15.5), 6: 12.5}
 
 
-@pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
-
-
 def _photograph(path: Path, picture: np.ndarray, order: str = "<", **beside: Any) -> Path:
     """A picture as cameras write it, by Pillow."""
     exif = image.Exif()

@@ -18,11 +18,6 @@ from gpenvid.media.audit import audit
 SIZE = (320, 240)
 
 
-@pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
-
-
 def _marked(pictures: list[av.VideoFrame], order: str, pixel_format: str, size: tuple[int, int] = SIZE) -> list[av.VideoFrame]:
     """The pictures with their fields in an order, as a camera's decoder gives them."""
     graph = av.filter.Graph()

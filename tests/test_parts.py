@@ -20,8 +20,8 @@ TEXTS = (("subrip", "deu", Disposition.default),)  # on screen from 100 to 300 m
 
 
 @pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+def settings(settings: RestoreSettings) -> RestoreSettings:
+    return replace(settings, preset="ultrafast")
 
 
 def _subtitles(path: Path) -> list[tuple[int, int, bytes]]:

@@ -23,11 +23,6 @@ from gpenvid.media.reader import VideoReader
 SIZE = (320, 240)
 
 
-@pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
-
-
 def _planes(path: Path) -> list[list[np.ndarray]]:
     return [[np.array(p) for p in frame.planes] for frame in VideoReader(path).frames()]
 

@@ -21,8 +21,8 @@ from gpenvid.media.stills import read_still
 
 
 @pytest.fixture
-def settings(tiny_model: Path, retinaface: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model))
+def settings(settings: RestoreSettings, retinaface: Path) -> RestoreSettings:
+    return replace(settings, detector="auto")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp", "a.bmp"])

@@ -50,8 +50,8 @@ class Notes:
 
 @pytest.fixture
 def settings(tiny_model: Path) -> RestoreSettings:
-    """Fast, and with the default encoder."""
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
+    """Fast, with the default encoder and engine: of the presets the first that looks ahead and has pictures between others."""
+    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="veryfast")
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_a_lossless_render_continues_with_the_neighbours_it_had(
 def test_numbered_pictures_are_continued_even_while_they_get_their_names(
     source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(settings, end=1.5)
+    settings = replace(settings, end=1.5, preset=None)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole, out = tmp_path / "a" / "f_%02d.png", tmp_path / "b" / "f_%02d.png"

@@ -23,11 +23,6 @@ image = pytest.importorskip("PIL.Image")
 WAYS = ({}, {"progressive": True}, {"optimize": True}, {"subsampling": 0}, {"subsampling": 1}, {"restart_marker_rows": 1}, {"quality": 100})
 
 
-@pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
-
-
 def _jpeg(picture: Any, **ways: object) -> bytes:
     data = io.BytesIO()
     (image.fromarray(picture) if isinstance(picture, np.ndarray) else picture).save(data, "JPEG", **ways)

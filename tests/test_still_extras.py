@@ -33,11 +33,6 @@ DPI = Resolution(Fraction(300), Fraction(150), "inch")
 TEXTS = {270: b"At the lake\0", 305: b"scanner 1\0", 306: b"1999:12:31 23:59:59\0"}
 
 
-@pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
-
-
 def _exif(tag: int) -> bytes:
     return b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([tag, 0, 0, 0]) + b"\0\0\0\0"
 

@@ -27,8 +27,8 @@ DEAF = Disposition.hearing_impaired
 
 
 @pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+def settings(settings: RestoreSettings) -> RestoreSettings:
+    return replace(settings, preset="ultrafast")
 
 
 FULL = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +17,8 @@ from gpenvid.media.audit import audit
 
 
 @pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin", preset="ultrafast")
+def settings(settings: RestoreSettings) -> RestoreSettings:
+    return replace(settings, preset="ultrafast")
 
 
 def _remuxed(source: Path, target: Path) -> Path:

@@ -24,11 +24,6 @@ from gpenvid.media.stills import encode_still
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 
 
-@pytest.fixture
-def settings(tiny_model: Path) -> RestoreSettings:
-    return RestoreSettings(model=str(tiny_model), detector="builtin")
-
-
 def _differing(source: Path, output: Path) -> list[str]:
     return [f.what for f in audit(source, output).findings if f.outcome == "differs"]
 
