@@ -39,9 +39,10 @@ def test_the_plain_generator_gives_the_same_pictures(baseline: ModuleType) -> No
     assert float((baseline.PlainGenerator(network)(x) - expected).norm() / expected.norm()) <= 2e-6
 
 
-def test_a_clip_is_restored_both_ways(baseline: ModuleType, tiny_model: Path) -> None:
-    row = baseline.compare_clips("tiny", tiny_model, "builtin", 320, 180, 4, "ultrafast")
-    assert row.startswith("| tiny | builtin | 320x180, 4 |")
+@pytest.mark.parametrize("detector", ["builtin", "retinaface-resnet50"])
+def test_a_clip_is_restored_both_ways(detector: str, baseline: ModuleType, tiny_model: Path) -> None:
+    row = baseline.compare_clips("tiny", tiny_model, detector, 320, 180, 4, "ultrafast")
+    assert row.startswith(f"| tiny | {detector} | 320x180, 4 |")
     assert all(stage in row for stage in ("decode", "detect", "restore", "blend", "encode"))
 
 
