@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, get_args
 
-from gpenvid.errors import UsageError
+from gpenvid.errors import InputError, UsageError
 
 Mask = Literal["ellipse", "hull"]
 MASKS: tuple[Mask, ...] = get_args(Mask)
@@ -104,17 +105,17 @@ class RestoreSettings:
 
         Raises:
             UsageError: naming the option and its range.
+            InputError: a path that no file can have.
         """
         for option in ("tracks", "identity"):
-            if isinstance(value := getattr(self, option), str):
-                if not value:
-                    raise UsageError(f"--{option} without a name", "is a variable not set?")
-                object.__setattr__(self, option, Path(value))
-        if isinstance(self.model, PathLike):
-            object.__setattr__(self, "model", fspath(self.model))
+            if isinstance(value := getattr(self, option), str | Path):
+                object.__setattr__(self, option, named(value, f"--{option}"))
+        if isinstance(self.model, os.PathLike):
+            object.__setattr__(self, "model", os.fspath(self.model))
         for option in ("only", "exclude"):
             object.__setattr__(self, option, _track_numbers(option, getattr(self, option)))
         self._check_types()
+        named(self.model, "--model")
         for option in ("start", "end", "crf", "least_eyes", "most_turn", "least_sharpness", "least_likeness"):
             value = getattr(self, option)
             if value is not None and not math.isfinite(value):
@@ -149,6 +150,25 @@ class RestoreSettings:
                 raise UsageError(f"--{field.name.replace('_', '-')} is {value!r}", f"give {name}")
             if isinstance(value, Real) and not isinstance(value, bool):  # NumPy's own overflow, and are written in another way
                 object.__setattr__(self, field.name, int(value) if isinstance(value, Integral) and kind is Integral else float(value))
+
+
+def named(path: str | Path, what: str = "an INPUT") -> Path:
+    """A path that somebody gave.
+
+    Raises:
+        UsageError: it is empty, which Python takes for the current folder.
+        InputError: no file can be called that.
+    """
+    if not str(path):
+        raise UsageError(f"{what} without a name", "is a variable not set?")
+    try:
+        os.lstat(path)
+    except ValueError as error:  # a zero byte
+        raise InputError(f"{what} with a name that no file can have: {str(path)!r}", "check how it was put together") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{path}: {error.strerror}", "shorten it") from error
+    return Path(path)
 
 
 def _track_numbers(option: str, value: object) -> tuple[int, ...]:

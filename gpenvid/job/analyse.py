@@ -17,13 +17,12 @@ from gpenvid.faces.tracker import Tracker, TrackerSettings
 from gpenvid.faces.tracks import Tracks
 from gpenvid.geometry import resize_affine
 from gpenvid.job.film import open_film
-from gpenvid.job.inputs import named
 from gpenvid.job.models import open_detector
 from gpenvid.job.pipeline import Pipeline, StageTimes, frame_bytes
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.media.frame import Frame
 from gpenvid.media.orientation import DisplayGeometry
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import RestoreSettings, named
 
 _LARGE_DETECTORS = ("retinaface-resnet50",)
 VIDEO_DETECTION_SIZE = 640

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -51,25 +50,6 @@ def classify(path: Path) -> Input:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty", "check the file")
     return Input(path, "still", (path,)) if is_still(path) else Input(path, "video")
-
-
-def named(path: str | Path, what: str = "an INPUT") -> Path:
-    """A path that somebody gave.
-
-    Raises:
-        UsageError: it is empty, which Python takes for the current folder.
-        InputError: no file can be called that.
-    """
-    if not str(path):
-        raise UsageError(f"{what} without a name", "is a variable not set?")
-    try:
-        os.lstat(path)
-    except ValueError as error:  # a zero byte
-        raise InputError(f"{what} with a name that no file can have: {str(path)!r}", "check how it was put together") from error
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise InputError(f"{path}: {error.strerror}", "shorten it") from error
-    return Path(path)
 
 
 def default_name(item: Input, suffix: str | None = None) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpenvid.errors import GpenvidError, InputError, UsageError
-from gpenvid.job.inputs import Input, check_output, default_name, named
+from gpenvid.job.inputs import Input, check_output, default_name
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.sequence import is_pattern
+from gpenvid.settings import named
 
 
 @dataclass(frozen=True)

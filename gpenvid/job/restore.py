@@ -10,14 +10,14 @@ import torch
 
 from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError, as_known, gravest, told_of
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
-from gpenvid.job.inputs import Input, classify, named
+from gpenvid.job.inputs import Input, classify
 from gpenvid.job.models import describe_device, open_detector, open_restorer
 from gpenvid.job.outputs import named_output, outputs_for
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.report import Report, RestorerReport
 from gpenvid.job.stills import PicturesError, restore_pictures
 from gpenvid.job.video import restore_video
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import RestoreSettings, named
 
 _MANY_PICTURES = 32  # from here on compiling an engine (a third of a second) is made up for by what it saves a face (10 ms and more)
 
