@@ -249,7 +249,7 @@ def compare_clips(model: str, path: Path, finder: str, width: int, height: int, 
         open_finder(finder)
         loading = time.process_time() - worked  # the plain way has its models loaded
         worked = time.process_time() + loading
-        with mock.patch("gpenvid.job.restore.open_detector", return_value=detector):
+        with mock.patch("gpenvid.job.models.open_detector", return_value=detector):
             report = gpenvid.restore(source, Path(folder) / "ours.mp4", settings)
         ours, our_work = report.frames / report.timing["wall"], (time.process_time() - worked) / report.frames
     stages = ", ".join(f"{name} {1e3 * s / count:.0f}" for name, s in seconds.items())

@@ -18,7 +18,7 @@ from films import Film, moving_portrait, png
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.cli import main
-from gpenvid.errors import BatchError, ExitCode, InputError, StoppedError, UsageError
+from gpenvid.errors import BatchError, ExitCode, InputError, StoppedError, UsageError, WeightsError
 from gpenvid.job.report import Report
 from gpenvid.job.work import work_folder
 from gpenvid.restore.restorer import Restorer
@@ -134,10 +134,15 @@ def test_with_tracks_no_detector_is_opened(folder: Path, settings: RestoreSettin
 
     tracks = gpenvid.analyse(folder / "a.mp4", settings)
     write_sidecar(tracks, folder / "a.tracks.json")
-    monkeypatch.setattr("gpenvid.job.restore.open_detector", _stop)
+    monkeypatch.setattr("gpenvid.job.models.open_detector", _stop)
     report = gpenvid.restore(folder / "a.mp4", None, replace(settings, tracks=folder / "a.tracks.json"))
     assert report.analysis.detector == ""
     assert report.faces == 4
+
+
+def test_a_model_that_is_missing_is_said_once_and_before_the_work(folder: Path, settings: RestoreSettings) -> None:
+    with pytest.raises(WeightsError, match="no such embedding file"):
+        gpenvid.restore_many([folder / "a.mp4", folder / "still.png"], folder / "out", replace(settings, identity=folder / "absent.onnx"))
 
 
 @pytest.mark.parametrize("option", ["only", "exclude"])

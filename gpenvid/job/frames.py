@@ -6,11 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from gpenvid.errors import InputError, UsageError, naming
-from gpenvid.faces.align import Template
-from gpenvid.faces.detector import Detector
 from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_output, check_space
-from gpenvid.job.models import open_embedder
+from gpenvid.job.models import Models
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
@@ -24,7 +22,6 @@ from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import read_segment, sync
 from gpenvid.media.sequence import existing_numbers, is_pattern, numbered
 from gpenvid.media.stills import check_samples, is_still
-from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
 _SHARE = 0.6
@@ -40,9 +37,7 @@ def restore_to_pictures(
     item: Input,
     output: Path,
     settings: RestoreSettings,
-    detector: Detector | None,
-    restorer: Restorer,
-    template: Template,
+    models: Models,
     progress: Progress,
 ) -> Report:
     """Restore the faces of a video and write its frames as pictures, numbered from 1; all get their names at the end.
@@ -62,15 +57,14 @@ def restore_to_pictures(
     report = Report(str(item.path), str(output), warnings=warnings)
     for warning in warnings:
         progress.note(warning)
-    embedder = open_embedder(settings)
-    key = job_key(item.path, settings, detector.name if detector else "", restorer, f"pictures {output.suffix.lower()}")
+    key = job_key(item.path, settings, models.finder, models.restorer, f"pictures {output.suffix.lower()}")
     try:
         with opened_work(
             output, key, restart=settings.restart, keep=settings.keep_work, fits=partial(choose_people, settings), note=progress.note
         ) as work:
             keep = chosen_range(reader, settings)
             with report.timed("analyse"):
-                tracks = kept_tracks(item, reader, keep, settings, detector, work, report, progress)
+                tracks = kept_tracks(item, reader, keep, settings, models.detector, work, report, progress)
             targets = [numbered(output, number) for number in range(1, tracks.frames + 1)]
             for target in targets:
                 check_output(item, target, overwrite=overwrite)
@@ -78,7 +72,7 @@ def restore_to_pictures(
             check_space(output.parent, 2 * _bytes_of(reader.info) * tracks.frames - work.size(), progress.note)
 
             def open_renderer(counts: Report) -> Renderer:
-                return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress, embedder)
+                return Renderer(tracks, models.restorer, models.template, blend_settings(settings), counts, progress, models.embedder)
 
             with report.timed("render"):
                 progress.stage("render", tracks.frames)

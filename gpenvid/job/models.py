@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,6 +25,27 @@ from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
 from gpenvid.settings import RestoreSettings, is_weight_file
 
 DETECTORS = ("auto", "builtin", "retinaface-mobilenet", "retinaface-resnet50")
+
+
+@dataclass(frozen=True)
+class Models:
+    """What a job works with, opened once for all of its inputs.
+
+    Attributes:
+        detector: None where a sidecar takes its place.
+        restorer, template: see `open_restorer`.
+        embedder: see `open_embedder`.
+    """
+
+    detector: Detector | None
+    restorer: Restorer
+    template: Template
+    embedder: FaceEmbedder | None
+
+    @property
+    def finder(self) -> str:
+        """The detector's name, empty where there is none."""
+        return self.detector.name if self.detector else ""
 
 
 def fetch(card: ModelCard, progress: Progress) -> Path:
@@ -136,6 +158,13 @@ def open_embedder(settings: RestoreSettings) -> FaceEmbedder | None:
     if not settings.identity.is_file():
         raise WeightsError(f"{settings.identity}: no such embedding file", "check the path, or leave --identity out")
     return FaceEmbedder(settings.identity)
+
+
+def open_models(settings: RestoreSettings, progress: Progress, *, few: bool = False) -> Models:
+    """Open everything that the settings name; see `open_detector`, `open_restorer` and `open_embedder`."""
+    # Not with a sidecar: nothing would be detected, and RetinaFace might be fetched for it.
+    detector = None if settings.tracks else open_detector(settings.detector, settings.device, progress)
+    return Models(detector, *open_restorer(settings, progress, few=few), open_embedder(settings))
 
 
 def describe_device(device: torch.device) -> str:

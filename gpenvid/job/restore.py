@@ -11,7 +11,7 @@ import torch
 from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError, as_known, gravest, told_of
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
 from gpenvid.job.inputs import Input, classify
-from gpenvid.job.models import describe_device, open_detector, open_restorer
+from gpenvid.job.models import describe_device, open_models
 from gpenvid.job.outputs import named_output, outputs_for
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.report import Report, RestorerReport
@@ -79,18 +79,17 @@ def restore_many(
     items = [_classified(path, alone=len(paths) == 1) for path in paths]
     there = [item for item in items if isinstance(item, Input)]
     targets = outputs_for(there, None if output is None else named_output(output, there), several=len(paths) > 1)
-    # Not with a sidecar: nothing would be detected, and RetinaFace might be fetched for it.
-    detector = None if settings.tracks else open_detector(settings.detector, settings.device, progress)
-    restorer, template = open_restorer(settings, progress, few=_few_faces(items))
+    models = open_models(settings, progress, few=_few_faces(items))
+    restorer = models.restorer
     if restorer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(restorer.device)
 
     def run(item: Input, target: Path | None) -> Report:
         if target is not None and wants_pictures(item, target):
-            return restore_to_pictures(item, target, settings, detector, restorer, template, progress)
+            return restore_to_pictures(item, target, settings, models, progress)
         if item.kind == "video":
-            return restore_video(item, target, settings, detector, restorer, template, progress)
-        return restore_pictures(item, target, settings, detector, restorer, template, progress)
+            return restore_video(item, target, settings, models, progress)
+        return restore_pictures(item, target, settings, models, progress)
 
     reports: list[Report] = []
     errors: list[GpenvidError] = []
@@ -113,7 +112,7 @@ def restore_many(
             errors.append(as_known(error, source))
             report = Report(str(source), "", error=told_of(source, errors[-1]))
             progress.note(f"failed: {report.error}")
-        report.analysis.detector = detector.name if detector else ""
+        report.analysis.detector = models.finder
         report.identity_guard = settings.identity.name if settings.identity else "off"
         report.restorer = RestorerReport(restorer.card.name, restorer.dtype, describe_device(restorer.device), restorer.engine)
         if restorer.report.shrunk > shrunk:

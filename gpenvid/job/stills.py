@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gpenvid.errors import BatchError, GpenvidError, InputError, StoppedError, UsageError, as_known, gravest, naming
-from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.film import film_of_pictures
 from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_name
-from gpenvid.job.models import open_embedder
+from gpenvid.job.models import Models
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
 from gpenvid.job.report import Report, describe_tracks
@@ -26,7 +25,6 @@ from gpenvid.media.sequence import is_pattern, number_in, numbered
 from gpenvid.media.still_extras import StillExtras
 from gpenvid.media.still_kept import about, kept_in
 from gpenvid.media.stills import check_samples, encode_still, is_still, read_frame, read_still
-from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
 STILL_DETECTION_SIZE = 1600
@@ -56,9 +54,7 @@ def restore_pictures(
     item: Input,
     output: Path | None,
     settings: RestoreSettings,
-    detector: Detector | None,
-    restorer: Restorer,
-    template: Template,
+    models: Models,
     progress: Progress,
 ) -> Report:
     """Restore the faces of a still, a folder or a sequence.
@@ -66,9 +62,6 @@ def restore_pictures(
     Pictures of a sequence are frames of one film: faces are tracked through them. Those of a folder have nothing to do
     with each other, and one that fails does not end the others, unless `strict`. Results are written beside their final names
     and get them all at the end.
-
-    Args:
-        detector: None only where a sidecar is named.
 
     Raises:
         InputError: a picture that cannot be read, or a place that cannot be written to, or a sidecar that does not fit.
@@ -81,7 +74,6 @@ def restore_pictures(
         layout = read_frame(item.files[0]).layout
         with naming(targets[0], UsageError):
             check_samples(targets[0].suffix.lower(), layout.model, bits=layout.bits, alpha=layout.alpha)
-    embedder = open_embedder(settings)
     report = Report(str(item.path), str(_named(item, output)))
     related = item.kind == "sequence"
     progress.stage("restore", len(item.files))
@@ -92,12 +84,16 @@ def restore_pictures(
     def restore_group(pairs: Sequence[tuple[Path, Path]], work: Path) -> None:
         files = [file for file, _ in pairs]
         with report.timed("analyse"):
-            tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(item, *pairs[0], settings, detector)
+            tracks = (
+                _film_tracks(item, settings, models.detector, progress)
+                if related
+                else _still_tracks(item, *pairs[0], settings, models.detector)
+            )
         describe_tracks(report, tracks)
         if related:
             progress.stage("restore", len(files))
         tracks = tracks.chosen(settings.only, settings.exclude)
-        renderer = Renderer(tracks, restorer, template, blend_settings(settings), report, progress, embedder)
+        renderer = Renderer(tracks, models.restorer, models.template, blend_settings(settings), report, progress, models.embedder)
         with report.timed("render"):
             for (frame, extras), (file, target) in zip(_rendered(files, renderer), pairs, strict=True):
                 sentences = kept_in(extras, target.suffix.lower(), frame.layout.model)[1]

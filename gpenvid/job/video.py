@@ -8,13 +8,12 @@ from pathlib import Path
 
 from gpenvid import __version__
 from gpenvid.errors import InputError, UsageError
-from gpenvid.faces.align import Template
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_output, check_space
-from gpenvid.job.models import open_embedder
+from gpenvid.job.models import Models
 from gpenvid.job.outputs import video_result
 from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.pipeline import StageTimes
@@ -38,7 +37,6 @@ from gpenvid.media.reader import VideoReader
 from gpenvid.media.segments import sync
 from gpenvid.media.streams import StreamPlan, plan_streams
 from gpenvid.media.time_range import TimeRange
-from gpenvid.restore.restorer import Restorer
 from gpenvid.settings import RestoreSettings
 
 ROOM = "make room, then run the same command again: it continues; or choose another -o"
@@ -110,9 +108,7 @@ def restore_video(
     item: Input,
     output: Path | None,
     settings: RestoreSettings,
-    detector: Detector | None,
-    restorer: Restorer,
-    template: Template,
+    models: Models,
     progress: Progress,
 ) -> Report:
     """Restore the faces of a video file; the result gets its name when it is complete.
@@ -124,18 +120,17 @@ def restore_video(
     report = Report(str(item.path), str(plan.output), notes=list(plan.streams.notes), warnings=list(plan.warnings))
     for told in (*plan.streams.notes, *plan.warnings):
         progress.note(told)
-    embedder = open_embedder(settings)
-    key = job_key(item.path, settings, detector.name if detector else "", restorer, repr(plan.encoder))
+    key = job_key(item.path, settings, models.finder, models.restorer, repr(plan.encoder))
     try:
         with opened_work(
             plan.output, key, restart=settings.restart, keep=settings.keep_work, fits=partial(choose_people, settings), note=progress.note
         ) as work:
             check_space(plan.output.parent, plan.space - work.size(), progress.note)
             with report.timed("analyse"):
-                tracks = kept_tracks(item, plan.reader, plan.keep, settings, detector, work, report, progress)
+                tracks = kept_tracks(item, plan.reader, plan.keep, settings, models.detector, work, report, progress)
 
             def open_renderer(counts: Report) -> Renderer:
-                return Renderer(tracks, restorer, template, blend_settings(settings), counts, progress, embedder)
+                return Renderer(tracks, models.restorer, models.template, blend_settings(settings), counts, progress, models.embedder)
 
             with report.timed("render"):
                 progress.stage("render", tracks.frames)
@@ -145,7 +140,7 @@ def restore_video(
                 raise InputError(f"{item.path}: has changed while it was restored", "leave it alone; the same command starts over")
             with report.timed("assemble"):
                 progress.stage("assemble", 0)
-                tags = {"restored_by": f"gpenvid {__version__}, {restorer.card.name}"} if settings.tag else {}
+                tags = {"restored_by": f"gpenvid {__version__}, {models.restorer.card.name}"} if settings.tag else {}
                 written = _assemble(item, plan, tags, work, len(cut_segments(tracks.shots)), overwrite=settings.overwrite)
                 if written.moved:
                     report.warnings.append(
@@ -156,7 +151,7 @@ def restore_video(
     if settings.stability:
         with report.timed("measure"):
             progress.stage("measure", 0)
-            meter = StabilityMeter(tracks, restorer, template, blend_settings(settings), detector, embedder)
+            meter = StabilityMeter(tracks, models.restorer, models.template, blend_settings(settings), models.detector, models.embedder)
             report.stability += meter.measure(frames_in(plan.reader.frames(), plan.keep))
     return report
 

@@ -198,14 +198,14 @@ def _picture(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     named = source.rename(source.with_suffix(suffix))
     settings = _settings(task)
     output = source.with_name(f"result{suffix}")
-    detector, restorer, template = _models(RestoreSettings(model=settings.model, **{name: getattr(settings, name) for name in OPENING}))
-    report = restore_pictures(classify(named), output, settings, detector, restorer, template, Silent())
+    models = _models(RestoreSettings(model=settings.model, **{name: getattr(settings, name) for name in OPENING}))
+    report = restore_pictures(classify(named), output, settings, models, Silent())
     return {"result": output.name, "faces": report.faces, "skipped": report.skipped}
 
 
 @lru_cache(maxsize=2)
-def _models(settings: RestoreSettings) -> tuple[Any, Any, Any]:
-    from gpenvid.job.models import open_detector, open_restorer
+def _models(settings: RestoreSettings) -> Any:
+    from gpenvid.job.models import open_models
     from gpenvid.job.progress import Silent
 
-    return open_detector(settings.detector, settings.device, Silent()), *open_restorer(settings, Silent(), few=True)
+    return open_models(settings, Silent(), few=True)
