@@ -25,7 +25,7 @@ def _workers(served: Served) -> list[psutil.Process]:
 
 
 def test_a_killed_server_finishes_its_job_after_a_restart(serve: Serve, tmp_path: Path) -> None:
-    source = SAMPLES / "old_film.mp4"
+    source = SAMPLES / "interview.mp4"
     # Slowly enough that the end of a clip of six seconds does not come before it is seen coming.
     first = serve()
     options = {"preset": "ultrafast", "model": "gpen-lite-256"}
@@ -33,8 +33,8 @@ def test_a_killed_server_finishes_its_job_after_a_restart(serve: Serve, tmp_path
     assert first.finished(whole)["state"] == "done"
     expected = first.client.get(f"/v1/jobs/{whole}/result").content
     job = first.submit(source, **options)["id"]
-    # In the second segment, after the cut: the first is on the disk.
-    first.rendering(job, 60)
+    # In the second segment: the first is on the disk.
+    first.rendering(job, 110)
     workers = _workers(first)
     assert workers
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
@@ -49,7 +49,7 @@ def test_a_killed_server_finishes_its_job_after_a_restart(serve: Serve, tmp_path
     assert state in ("queued", "running")
     seen = second.until(job, lambda j: (p := j["progress"]) is not None and p["stage"] == "render")
     assert {s: s.stat().st_mtime_ns for s in segments} == written  # not rendered again
-    assert seen["progress"]["total"] == 100
+    assert seen["progress"]["total"] == 150
     done = second.finished(job)
     assert done["state"] == "done", done
     out = tmp_path / "out.mp4"
