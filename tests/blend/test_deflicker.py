@@ -84,6 +84,15 @@ def test_grain_is_no_disagreement_and_a_closed_eye_is_one() -> None:
     assert float(steady_residual(moments)[122:126, 110:146].mean()) > 0.93
 
 
+def test_a_shadow_that_comes_over_the_face_is_no_grain() -> None:
+    base = SOURCE * np.float32(0.6) + np.float32(0.2)
+    lit = base + np.linspace(-0.1, 0.1, 256, dtype=np.float32)[None, :, None]
+    part = steady_residual({0: Moment(base, np.zeros_like(base)), 1: Moment(lit, base + np.float32(0.5) - lit)}) / 0.5
+    seen = [2 * float(np.median(part[:, at : at + 20])) for at in (10, 118, 226)]
+    assert max(seen[0], seen[2]) < 0.7
+    assert seen[1] > 0.98
+
+
 def test_a_line_of_two_pixels_that_only_the_neighbours_have_leaves_no_ghost() -> None:
     lined, one = SOURCE.copy(), np.zeros_like(SOURCE)
     lined[120:122, 60:196] += np.float32(0.25)
