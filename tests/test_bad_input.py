@@ -19,6 +19,7 @@ import av
 import pytest
 import torch
 from films import Film
+from PIL import Image
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -88,6 +89,7 @@ def folder(tmp_path: Path) -> Path:
         stream.width, stream.height, stream.pix_fmt = 16, 64, "yuv420p"
         container.mux(stream.encode(av.VideoFrame(16, 64, "yuv420p")))
         container.mux(stream.encode(None))
+    Image.new("RGB", (64, 64)).save(tmp_path / "photo.jfif", "JPEG")
     os.mkfifo(tmp_path / "pipe.mp4")
     return tmp_path
 
@@ -99,6 +101,7 @@ CASES = {
     "empty file": (["empty.mp4"], 3, "empty.mp4"),
     "no frames": (["noframes.mkv"], 3, "noframes.mkv"),
     "noise called png": (["noise.png"], 3, "noise.png"),
+    "a picture under another name": (["photo.jfif"], 3, "rename it to photo.jpg"),
     "header only": (["headonly.mp4"], 3, "headonly.mp4"),
     "output equals input": (["clip.mp4", "-o", "clip.mp4", "--overwrite"], 2, "clip.mp4"),
     "destination folder missing": (["clip.mp4", "-o", "no/where/out.mp4"], 3, "no/where"),

@@ -140,9 +140,18 @@ def test_with_tracks_no_detector_is_opened(folder: Path, settings: RestoreSettin
     assert report.faces == 4
 
 
+def test_a_link_that_leads_nowhere_is_a_picture_that_failed(folder: Path, settings: RestoreSettings) -> None:
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    (pictures / "still.png").write_bytes(png())
+    (pictures / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(BatchError, match="1 of 2 pictures"):
+        gpenvid.restore(pictures, None, replace(settings, preset=None))
+
+
 def test_a_model_that_is_missing_is_said_once_and_before_the_work(folder: Path, settings: RestoreSettings) -> None:
     with pytest.raises(WeightsError, match="no such embedding file"):
-        gpenvid.restore_many([folder / "a.mp4", folder / "still.png"], folder / "out", replace(settings, identity=folder / "absent.onnx"))
+        gpenvid.restore_many([folder / "a.mp4", folder / "d.mkv"], folder / "out", replace(settings, identity=folder / "absent.onnx"))
 
 
 @pytest.mark.parametrize("option", ["only", "exclude"])

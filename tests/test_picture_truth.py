@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from films import Film, encode, moving_portrait, portraits, shown_times
+from PIL import Image
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -310,3 +312,21 @@ def test_closed_captions_stay_in_the_picture_or_are_named(
 def test_the_service_too_names_a_container_that_holds_alpha(tmp_path: Path) -> None:
     source = encode(tmp_path / "film.webm", "libvpx-vp9", "yuva420p", portraits(alpha=True))
     assert inspect_file(source, RestoreSettings(), name="film.webm", max_pixels=10**7).result_suffix == ".mkv"
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".avi"])
+def test_exif_on_each_picture_is_no_obstacle(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    """FFmpeg has more kinds of side data than PyAV knows."""
+    pictures = [Image.fromarray(np.ascontiguousarray(rgb)) for rgb in moving_portrait(4)]
+    exif, source = Image.Exif(), tmp_path / f"film{suffix}"
+    exif[0x10F] = "Maker"
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *pictures[0].size, "yuvj420p"
+        for number, picture in enumerate(pictures):
+            data = io.BytesIO()
+            picture.save(data, "JPEG", exif=exif, subsampling=2)
+            packet = av.Packet(data.getvalue())
+            packet.stream, packet.time_base, packet.pts, packet.dts, packet.is_keyframe = stream, Fraction(1, 25), number, number, True
+            file.mux(packet)
+    _check(source, gpenvid.restore(source, None, settings))

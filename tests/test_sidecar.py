@@ -145,6 +145,7 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_set("width", True), "width"),
         (_set("shots.0.monochrome", "false"), "shots[0].monochrome"),
         (_set("tracks.0.parameters.0.0", -12), "tracks[0].parameters"),
+        (_set("tracks.0.parameters.0.0", 0), "tracks[0].parameters"),
         (_set("tracks.0.parameters.0.2", 1e300), "tracks[0].parameters"),
         (_set("tracks.0.landmarks.0", [[5, 5]] * 5), "tracks[0].landmarks"),
         (_set("tracks.0.landmarks.0.0.0", 1e300), "tracks[0].landmarks"),

@@ -15,7 +15,7 @@ from gpenvid.faces.tracks import Flag, Track, Tracks
 from gpenvid.job.whole import write_whole
 
 SIDECAR_VERSION = 1
-_LARGEST_LOG_SIDE = 12.0  # a crop of 160,000 pixels
+_LEAST_LOG_SIDE, _LARGEST_LOG_SIDE = 0.69, 12.0  # crops of 2 and of 160,000 pixels
 _FARTHEST = 1e6  # pixels from the picture's corner
 
 
@@ -186,7 +186,8 @@ def _track(reader: _Reader, track: dict[str, Any], where: str, frames: int) -> T
     count = len(sources)
     flags = [_flag(reader, f, f"{where}flags[{i}].", frames) for i, f in enumerate(reader.items(track, "flags", where))]
     parameters = reader.array(track, "parameters", where, (count, 4))
-    if parameters[:, 0].min() < 0 or parameters[:, 0].max() > _LARGEST_LOG_SIDE or np.abs(parameters[:, 1:]).max() > _FARTHEST:
+    sides = parameters[:, 0]
+    if sides.min() < _LEAST_LOG_SIDE or sides.max() > _LARGEST_LOG_SIDE or np.abs(parameters[:, 1:]).max() > _FARTHEST:
         raise reader.fail(f"{where}parameters", "made of crops of a possible size and place")
     landmarks = reader.array(track, "landmarks", where, (count, 5, 2))
     if np.abs(landmarks).max() > _FARTHEST or np.ptp(landmarks, axis=1).max(axis=1).min() <= 0:

@@ -9,7 +9,6 @@ from typing import Any, cast
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
 from gpenvid.media.color import FULL, ColorSpec
@@ -17,6 +16,7 @@ from gpenvid.media.deinterlace import FieldOrder
 from gpenvid.media.layout import PixelLayout
 from gpenvid.media.orientation import DisplayGeometry
 from gpenvid.media.planes import planes_to_rgb
+from gpenvid.media.side_data import SideDataType, side_data_of
 from gpenvid.media.transfer import is_hdr, to_sdr
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
@@ -70,8 +70,7 @@ class Frame:
     @property
     def has_captions(self) -> bool:
         """Whether the picture carries closed captions."""
-        beside: Any = () if self._av is None else self._av.side_data  # by type, not by name as PyAV's stubs have it
-        return any(entry.type == SideDataType.A53_CC for entry in beside)
+        return self._av is not None and SideDataType.A53_CC in side_data_of(self._av)
 
     def writable_planes(self) -> list[Plane]:
         """The planes, to change in place. A decoder's own reference pictures are copied first, never written to."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from av.sidedata.sidedata import Type as SideDataType
+from gpenvid.media.side_data import SideDataType
 
 _CHROMATICITY, _LUMINANCE = 50_000, 10_000  # units of SMPTE ST 2086 in 1 and in 1 cd/m2
 

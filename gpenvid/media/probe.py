@@ -12,7 +12,6 @@ import av
 from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -24,6 +23,7 @@ from gpenvid.media.deinterlace import FieldOrder, FieldReader
 from gpenvid.media.hdr import Mastering, mastering_of
 from gpenvid.media.layout import PixelLayout, layout_of
 from gpenvid.media.orientation import DisplayGeometry, Orientation, unpack_display_matrix
+from gpenvid.media.side_data import SideDataType, side_data_of
 
 OPEN_TIMEOUT = 60.0  # seconds a demuxer may take to open or to give a packet: damaged files must not hang a batch
 
@@ -98,6 +98,24 @@ def open_input(path: Path) -> InputContainer:
         raise InputError(
             f"{path}: not a video or picture that FFmpeg can read ({_reason(error)})", "check the file, or remux it"
         ) from error
+
+
+_STILL_BRANDS = {"avif", "heic", "heix", "mif1"}
+_UNDER_ANOTHER_NAME = {"jpeg_pipe": ".jpg", "png_pipe": ".png", "tiff_pipe": ".tif", "webp_pipe": ".webp", "bmp_pipe": ".bmp"}
+
+
+def refuse_single_picture(container: InputContainer, path: Path) -> None:
+    """Make sure that a file is no picture of a kind, or under a name, that gpenvid does not take for one.
+
+    Raises:
+        InputError: it is; as a video of one frame it would come back as something else.
+    """
+    kind = container.format.name
+    if kind.endswith("_pipe") or container.metadata.get("major_brand") in _STILL_BRANDS:
+        suffix = _UNDER_ANOTHER_NAME.get(kind)
+        if suffix:
+            raise InputError(f"{path}: is a picture that is not named like one", f"rename it to {path.stem}{suffix}")
+        raise InputError(f"{path}: is a picture of a kind that is not restored", "convert it to PNG or TIFF first")
 
 
 def _reason(error: Exception) -> str:
@@ -176,8 +194,7 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
     Raises:
         InputError: if the pixel format is not supported.
     """
-    # PyAV's stubs describe side data as a dictionary by name; it is one by type.
-    side_data: Any = first.side_data
+    side_data = side_data_of(first)
     turned = side_data.get(SideDataType.DISPLAYMATRIX)
     matrix = None if turned is None else unpack_display_matrix(bytes(turned))
     aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -220,5 +237,5 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         display_matrix=matrix,
         field_order=FieldReader().order(first),
         mastering=mastering_of(side_data),
-        embedded=frozenset(entry.type.name for entry in side_data),
+        embedded=frozenset(kind.name for kind in side_data),
     )

@@ -16,7 +16,7 @@ from gpenvid.errors import InputError
 from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
-from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input, packets_of
+from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input, packets_of, refuse_single_picture
 from gpenvid.media.timeline import LeadingTimeline, may_jump
 
 _MOST_UNTIMED = 32  # pictures without a time that may come before the first that has one; more are a stream without any
@@ -100,6 +100,7 @@ class VideoReader:
 
     def __post_init__(self) -> None:
         with open_input(self.path) as container:
+            refuse_single_picture(container, self.path)
             stream = main_video_stream(container, self.path)
             first = next(self._decode(container, stream, ReadFaults()), None)
             if first is None:
@@ -112,11 +113,12 @@ class VideoReader:
         info, fields_of = self.info, FieldReader()
         first = 0
         last: int | None = None
-        step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
+        lasts = step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
         # Two times nearer to each other than a millisecond would become one in Matroska.
         least = ceil(Fraction(1, 1000) / info.time_base)
         with open_input(self.path) as container:
             stream = main_video_stream(container, self.path)
+            ends = (stream.start_time or 0) + stream.duration if "mp4" in container.format.name and stream.duration else None
             decoded = self._decode(container, stream, self.faults)
             if self.deinterlace:
                 decoded = Deinterlacer().apply(decoded)
@@ -130,6 +132,10 @@ class VideoReader:
                 first, last = (pts if last is None else first), pts
                 self.faults.corrupt += picture.is_corrupt
                 frame = self._frame(index, pts, picture, fields_of)
+                lasts = max(step, frame.duration)
+                if ends is not None and ends > pts:
+                    # MP4 states times between decoding two pictures: where they are reordered, another one's.
+                    frame.duration = min(frame.duration, ends - pts)
                 if not self.deinterlace:
                     self.faults.interlaced += frame.fields != "progressive" == info.field_order
                     self.faults.progressive += frame.fields == "progressive" != info.field_order
@@ -141,7 +147,7 @@ class VideoReader:
             if promised - found > max(2, promised // 50):
                 self.faults.missing = promised - found
             elif last is not None and not (promised or self.faults.truncated):
-                missing = info.duration - (max(last, last - first) + step) * float(info.time_base)
+                missing = info.duration - (max(last, last - first) + lasts) * float(info.time_base)
                 self.faults.short = missing if missing > max(1, info.duration / 50) else 0
 
     def _begun(self, decoded: Iterator[VideoFrame], step: int) -> Iterator[VideoFrame]:

@@ -77,10 +77,13 @@ def numbered(pattern: Path, number: int) -> Path:
 def folder_files(folder: Path) -> list[Path]:
     """The pictures in a folder, by name, not looking into sub-folders, without hidden files (macOS leaves some named `._a.jpg`).
 
+    Links that lead nowhere are among them: to read them is an error that names them, and not to is a picture less.
+
     Raises:
         InputError: if there are none.
     """
-    files = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file() and p.suffix.lower() in STILL_SUFFIXES)
+    named = (p for p in folder.iterdir() if not p.name.startswith(".") and p.suffix.lower() in STILL_SUFFIXES)
+    files = sorted(p for p in named if p.is_file() or (p.is_symlink() and not p.exists()))
     if not files:
         raise InputError(f"{folder}: no pictures in this folder", f"supported are {', '.join(STILL_SUFFIXES)}")
     return files

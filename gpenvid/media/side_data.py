@@ -1,0 +1,28 @@
+"""What a decoder tells of a picture beside its samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type as SideDataType
+
+__all__ = ["SideDataType", "side_data_of"]
+
+
+def _further(_: type[SideDataType], number: int) -> SideDataType:
+    """A kind that FFmpeg knows and PyAV does not: EXIF (31), the view of a stereoscopic picture (29)."""
+    kind = object.__new__(SideDataType)
+    kind._name_, kind._value_ = f"KIND_{number}", number  # type: ignore[assignment]
+    return kind
+
+
+# PyAV 18 names the first 28 kinds and fails for all that a picture has as soon as it has another one.
+SideDataType._missing_ = classmethod(_further)  # type: ignore[method-assign, assignment]
+
+
+def side_data_of(picture: av.VideoFrame) -> dict[SideDataType, SideData]:
+    """By kind, the last of each."""
+    beside: Any = picture.side_data  # by type, not by name as PyAV's stubs have it
+    return {entry.type: entry for entry in beside}
