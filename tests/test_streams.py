@@ -286,3 +286,43 @@ def test_a_muxer_that_refuses_does_so_before_the_work(settings: RestoreSettings,
     with pytest.raises(InputError, match=r"film\.mkv: \.mp4 cannot hold its streams"):
         gpenvid.restore(source, tmp_path / "out.mp4", settings)
     assert [p.name for p in tmp_path.iterdir()] == ["film.mkv"]
+
+
+def _with_told(path: Path, chapter_tags: dict[str, str]) -> Path:
+    """A Matroska file with a cover that has a title, and a chapter with these tags beside its title."""
+    whole = Film().write(path.with_name("whole.mp4"))
+    with av.open(str(whole)) as old, av.open(str(path), "w") as new:
+        copies = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
+        new.add_attachment("front.png", "image/png", png()).metadata["title"] = "Front"
+        base = Fraction(1, 1000)
+        new.set_chapters([{"id": 1, "start": 0, "end": 500, "time_base": base, "metadata": {"title": "One", **chapter_tags}}])
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    return path
+
+
+def test_what_is_said_of_covers_and_chapters_is_kept_in_matroska(settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = _with_told(tmp_path / "film.mkv", {"ARTIST": "Somebody"}), tmp_path / "out.mkv"
+    assert not gpenvid.restore(source, out, replace(settings, strict=True)).warnings
+    assert audit(source, out).passed
+    with av.open(str(out)) as file:
+        assert [s.metadata["title"] for s in file.streams if s.disposition & Disposition.attached_pic] == ["Front"]
+        assert [c["metadata"] for c in file.chapters()] == [{"title": "One", "ARTIST": "Somebody"}]
+    assert not audit(_with_told(tmp_path / "other.mkv", {"ARTIST": "Somebody else"}), out).passed
+
+
+def test_what_is_said_of_covers_and_chapters_is_named_where_mp4_cannot_hold_it(settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = _with_told(tmp_path / "film.mkv", {"ARTIST": "Somebody"}), tmp_path / "out.mp4"
+    report = gpenvid.restore(source, out, settings)
+    assert [w for w in report.warnings if "tags" in w] == [
+        "tags of a cover picture do not fit into .mp4: title (a .mkv output keeps them)",
+        "tags of chapters do not fit into .mp4: artist (a .mkv output keeps them)",
+    ]
+    assert audit(source, out).passed
+
+
+def test_the_name_of_an_attached_cover_is_no_tag(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(cover=png()).write(tmp_path / "film.mkv")
+    assert not gpenvid.restore(source, tmp_path / "out.mp4", replace(settings, strict=True)).warnings

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 from films import RATE, Film, held, moving_portrait, shown_times
+from PIL import Image
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -112,3 +113,43 @@ def test_first_pictures_without_a_time_count_back_from_the_one_that_has_one(sett
     assert times[5] - times[0] == 200
     assert times[0] - held(out)[0].times[0] == -200 - held(source)[0].times[0]
     _passes(source, out)
+
+
+def _lasting(path: Path, options: dict[str, str], last: Fraction) -> Path:
+    """Twenty pictures of a twentieth of a second, the last of which stands for longer; with B-frames where x264 makes some."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=20, options=options)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        packets = []
+        for number, rgb in enumerate(moving_portrait(20)):
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 20)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        for packet in packets:
+            packet.duration = 1
+            if packet is packets[-1]:
+                packet.duration = round(last * 20)
+            file.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(("start", "end", "length"), [(None, None, 4.0), (0.5, None, 3.5), (None, 2.5, 2.5), (None, 0.5, 0.5)])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_the_last_picture_stands_as_long_as_in_the_source_and_no_longer_than_the_part(
+    suffix: str, start: float | None, end: float | None, length: float, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    source, out = _lasting(tmp_path / f"film{suffix}", {"bf": "0"}, Fraction(61, 20)), tmp_path / f"out{suffix}"
+    report = gpenvid.restore(source, out, replace(settings, start=start, end=end))
+    assert not report.warnings
+    with av.open(str(out)) as file:
+        (stream,) = file.streams.video
+        assert float(stream.duration * stream.time_base) == pytest.approx(length, abs=1e-3)
+
+
+def test_the_last_picture_of_a_gif_stands_as_long_as_it_says(settings: RestoreSettings, tmp_path: Path) -> None:
+    pictures = [Image.fromarray(rgb) for rgb in moving_portrait(4)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[100, 100, 100, 3000])
+    gpenvid.restore(tmp_path / "a.gif", tmp_path / "out.mkv", replace(settings, preset=None))
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert file.duration == pytest.approx(3.3e6, abs=2e3)

@@ -27,7 +27,7 @@ from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
-from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan
+from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, file_tags
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.transport import service_of_source
 
@@ -35,6 +35,9 @@ _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1"
 
 _SECOND_VIDEO = 0x1B00
 """Number of the second video stream on a Blu-ray disc; FFmpeg numbers only one video stream of an .m2ts file by itself."""
+
+_LONGEST_HOLD = 3600
+"""Seconds that the last picture lasts at the most: damage can state more than a container can hold."""
 
 _BEGINNING = 256
 """Packets held until the earliest time of all streams is known."""
@@ -92,7 +95,7 @@ def assemble(
                 video.metadata["title"] = title + ROOM
             if not keep.is_whole:
                 video.metadata.pop("timecode", None)  # it tells of the first frame
-            streams = [_video_packets(segments, settings, video, keep.start or Fraction(0))]
+            streams = [_video_packets(segments, settings, video, keep)]
             if others:
                 streams.append(_other_packets(file, source, others, keep, written, strict=not container.is_matroska))
             merged = heapq.merge(*streams, key=lambda item: item[0])
@@ -190,7 +193,7 @@ def _add_others(output: OutputContainer, file: InputContainer, container: Contai
         assert isinstance(attachment, AttachmentStream)
         name = attachment.metadata.get("filename") or f"attachment-{index}"
         copy = output.add_attachment(name, attachment.mimetype or "application/octet-stream", attachment.data)
-        copy.metadata.update({k: v for k, v in attachment.metadata.items() if k not in ("filename", "mimetype")})
+        copy.metadata.update(file_tags(attachment))
     return others
 
 
@@ -210,7 +213,8 @@ def _add_covers(output: OutputContainer, source: Path, plan: StreamPlan) -> int:
             if picture is not None and stream.codec_context is not None:
                 kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
                 name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
-                output.add_attachment(name, stream.metadata.get("mimetype") or f"image/{kind}", bytes(picture))
+                copy = output.add_attachment(name, stream.metadata.get("mimetype") or f"image/{kind}", bytes(picture))
+                copy.metadata.update(file_tags(stream))
     return len(plan.covers)
 
 
@@ -242,22 +246,28 @@ def _delay(packets: list[Packet[Any]], file: InputContainer, container: Containe
 
 
 def _video_packets(
-    segments: Iterable[Path], settings: EncoderSettings, stream: VideoStream, shift: Fraction
+    segments: Iterable[Path], settings: EncoderSettings, stream: VideoStream, keep: TimeRange
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
     base = settings.time_base
-    ticks = round(shift / base)
+    ticks = round((keep.start or 0) / base)
     step = max(1, round(1 / (settings.frame_rate * base))) if settings.frame_rate else 1
     # Packets stay on disk; only their times are held: 40 bytes a frame, 7 MB for two hours.
     times = [packet.pts for path in segments for packet in read_segment(path)]
-    delays = iter(decoding_times(times, step))
-    # Not every encoder hands durations through; a frame lasts until the next one.
-    lasting = {a: b - a for a, b in pairwise(sorted(times))}
-    for path in segments:
-        for encoded in read_segment(path):
-            packet = _packet(encoded, stream, base)
-            packet.pts, packet.dts = encoded.pts - ticks, next(delays) - ticks
-            packet.duration = lasting.get(encoded.pts, encoded.duration or step)
-            yield packet.dts * base, packet
+    shown, decoded = sorted(times), decoding_times(times, step)
+    # A frame lasts until the next one, and the last as long as in the source, but not beyond the part.
+    lasting = {a: b - a for a, b in pairwise(shown)}
+    longest = round(_LONGEST_HOLD / base) if keep.end is None else max(1, round(keep.end / base) - shown[-1])
+    for number, encoded in enumerate(chain.from_iterable(map(read_segment, segments))):
+        packet = _packet(encoded, stream, base)
+        packet.pts, packet.dts = encoded.pts - ticks, decoded[number] - ticks
+        if encoded.pts == shown[-1]:
+            lasting[encoded.pts] = min(encoded.duration or step, longest)
+        packet.duration = lasting[encoded.pts]
+        if number == len(times) - 1:
+            # MP4 counts on from one decoding time to the next, and from the last one by this: to the end of what is shown.
+            rest = shown[-1] + lasting[shown[-1]] - shown[0] - (decoded[-1] - decoded[0])
+            packet.duration = max(packet.duration, rest)
+        yield packet.dts * base, packet
 
 
 def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Packet[Any]:

@@ -15,7 +15,6 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
-from av.video.stream import VideoStream
 
 from gpenvid.media.chapters import chapters_of
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
@@ -23,8 +22,19 @@ from gpenvid.media.cuts import Cuts
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
-from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, packets_of
-from gpenvid.media.streams import ITUNES_TAGS, OWN_STREAM_TAGS, OWN_TAGS, file_keeps, is_empty_text, lost_marks, plan_streams, track_keeps
+from gpenvid.media.probe import VideoInfo, ffmpeg_name, packets_of
+from gpenvid.media.streams import (
+    ITUNES_TAGS,
+    OWN_STREAM_TAGS,
+    OWN_TAGS,
+    file_keeps,
+    file_tags,
+    is_cover,
+    is_empty_text,
+    lost_marks,
+    plan_streams,
+    track_keeps,
+)
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
 from gpenvid.media.transport import service_of, service_of_source
@@ -59,8 +69,8 @@ def compare_streams(
     plan = plan_part(result.source, plan_streams(result.source, before, container), container, keep)
     for sentence in (*plan.dropped, *plan.notes):
         result.note("stream", sentence)
-    wanted = [old.streams[i] for i in plan.copied if not _is_cover(old.streams[i])]
-    kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not _is_cover(s)]
+    wanted = [old.streams[i] for i in plan.copied if not is_cover(old.streams[i])]
+    kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not is_cover(s)]
     kept = [s for s in kept if not isinstance(s, AttachmentStream)]
     same_name = container.is_quicktime  # one number stands for both kinds of MPEG sound
     result.compare("copied streams", *([_kind(s, mp2_is_mp3=same_name) for s in streams] for streams in (wanted, kept)))
@@ -69,7 +79,10 @@ def compare_streams(
     _compare_marks(result, "video", main, copy, container)
     own = OWN_STREAM_TAGS if keep.is_whole else OWN_STREAM_TAGS | {"timecode"}  # it tells of the first frame
     _compare_tags(result, "video tag", main.metadata, copy.metadata, own, on_track)
-    covers = [_cover_digests(result.source, old), _cover_digests(result.output, new)]
+    tagged = container.muxer == "matroska"
+    taken = [i for i in (*plan.covers, *plan.copied) if is_cover(old.streams[i])]
+    covers = [_covers(result.source, old, taken, tags=tagged)]
+    covers.append(_covers(result.output, new, [s.index for s in new.streams if is_cover(s)], tags=tagged))
     # After the covers: reading one stream of a file takes the others' packets away.
     if len(wanted) == len(kept):
         offsets = jump_offsets(result.source)
@@ -82,14 +95,14 @@ def compare_streams(
             _compare_packets(result, name, first[a.index], second[b.index], shift, limit, len(offsets) - 1)
             _compare_marks(result, name, a, b, container)
             _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, on_track)
-    if any(covers) and not any("cover" in sentence for sentence in plan.dropped):
+    if any(covers):
         result.compare("cover pictures", *covers)
     files = [_attachments(old), _attachments(new)]
     if plan.attachments or files[1]:
         result.compare("attachments", *files)
     if plan.chapters:
         wanted_chapters = chapters_of(old, keep, shift + (keep.start or 0), without_gaps=container.is_quicktime)
-        _compare_chapters(result, wanted_chapters, new.chapters())
+        _compare_chapters(result, wanted_chapters, new.chapters(), tags=tagged)
     lost = {k.lower() for k in old.metadata} - ITUNES_TAGS if plan.itunes else set()
     if new.format.name == "mpegts":
         lost |= _compare_services(result, old)
@@ -106,23 +119,19 @@ def _compare_services(result: Audit, old: InputContainer) -> set[str]:
     return {"service_name", "service_provider"}
 
 
-def _is_cover(stream: Stream) -> bool:
-    return isinstance(stream, VideoStream) and is_attached_picture(stream)
+def _covers(path: Path, container: InputContainer, indexes: Iterable[int], *, tags: bool) -> list[tuple[str, dict[str, str]]]:
+    found = []
+    for index in sorted(indexes):
+        with av.open(ffmpeg_name(path)) as file:
+            picture = next((p for p in file.demux(file.streams[index]) if p.size), None)
+            digest = hashlib.sha256(bytes(picture) if picture else b"").hexdigest()[:16]
+            found.append((digest, file_tags(container.streams[index]) if tags else {}))
+    return found
 
 
-def _cover_digests(path: Path, container: InputContainer) -> list[str]:
-    digests = []
-    for stream in container.streams.video:
-        if _is_cover(stream):
-            with av.open(ffmpeg_name(path)) as file:
-                picture = next((p for p in file.demux(file.streams[stream.index]) if p.size), None)
-                digests.append(hashlib.sha256(bytes(picture) if picture else b"").hexdigest()[:16])
-    return digests
-
-
-def _attachments(container: InputContainer) -> list[tuple[str | None, str]]:
+def _attachments(container: InputContainer) -> list[tuple[str | None, str, dict[str, str]]]:
     files = [s for s in container.streams if isinstance(s, AttachmentStream)]
-    return [(s.metadata.get("filename"), hashlib.sha256(s.data).hexdigest()[:16]) for s in files]
+    return [(s.metadata.get("filename"), hashlib.sha256(s.data).hexdigest()[:16], file_tags(s)) for s in files]
 
 
 def _packets_by_stream(
@@ -202,11 +211,14 @@ def _marks(disposition: int) -> str:
     return ", ".join(str(flag.name) for flag in Disposition if disposition & int(flag)) or "none"
 
 
-def _compare_chapters(result: Audit, wanted: Sequence[Chapter], found: Sequence[Chapter]) -> None:
+def _compare_chapters(result: Audit, wanted: Sequence[Chapter], found: Sequence[Chapter], *, tags: bool) -> None:
+    def told(chapter: Chapter) -> str:
+        metadata = {k.lower(): v for k, v in chapter["metadata"].items() if tags or k == "title"}
+        return "; ".join(f"{k} {v}" for k, v in sorted(metadata.items()) if v)
+
     def listed(chapters: Sequence[Chapter]) -> list[tuple[int, int, str]]:
         bases = [chapter["time_base"] or Fraction(1, 1000) for chapter in chapters]
-        titles = [chapter["metadata"].get("title", "") for chapter in chapters]
-        return [(round(c["start"] * b * 1000), round(c["end"] * b * 1000), t) for c, b, t in zip(chapters, bases, titles, strict=True)]
+        return [(round(c["start"] * b * 1000), round(c["end"] * b * 1000), told(c)) for c, b in zip(chapters, bases, strict=True)]
 
     before, after = listed(wanted), listed(found)
     close = [(a[2], abs(a[0] - b[0]) <= 1, abs(a[1] - b[1]) <= 1) for a, b in zip(before, after, strict=False)]

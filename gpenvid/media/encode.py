@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import av
 from av.packet import Packet
@@ -17,7 +17,7 @@ from gpenvid.media.layout import layout_of
 
 
 def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterator[Packet[VideoStream]]:
-    """Encode frames with an encoder of their own, from its first keyframe to its last packet.
+    """Encode frames with an encoder of their own, from its first keyframe to its last packet; each lasts as long as its frame.
 
     Raises:
         UsageError: if the encoder does not open.
@@ -25,8 +25,18 @@ def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterato
     """
     context = settings.open()
     marker = FieldMarker()
+    lasting: dict[int, int] = {}
+
+    def timed(packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        # Not every encoder hands durations through, and x264 makes up its own.
+        for packet in packets:
+            packet.duration = lasting.pop(packet.pts, 0) if packet.pts is not None else 0
+            yield packet
+
     try:
         for frame in frames:
+            ticks = frame.time_base / settings.time_base
+            lasting[round(frame.pts * ticks)] = round(frame.duration * ticks)
             picture = frame.to_av()
             same = picture.format.name == settings.pixel_format or picture.format.name.startswith("yuvj")
             if not same or frame.color.is_full_range != settings.color.is_full_range:
@@ -34,8 +44,8 @@ def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterato
             fields = _fields_for(settings, frame)
             if settings.encoder in INTERLACED_ENCODERS and (fields != "progressive" or picture.interlaced_frame):
                 picture = marker.mark(picture, fields)
-            yield from context.encode(picture)
-        yield from context.encode(None)
+            yield from timed(context.encode(picture))
+        yield from timed(context.encode(None))
     except av.error.FFmpegError as error:
         raise InputError(f"encoder {settings.encoder} failed ({error.strerror})", "try another --codec") from error
 

@@ -16,6 +16,8 @@ from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 OWN_STREAM_TAGS = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps", "_statistics_writing_app", "_statistics_tags"}
 OWN_STREAM_TAGS |= {"_statistics_writing_date_utc"}
+# What Matroska needs to attach a file; FFmpeg reads them as tags.
+_FILE_NAMES = {"filename", "mimetype"}
 
 # What QuickTime keeps of a stream's marks, and transport streams too; Matroska and MP4 keep nearly all.
 _KEPT_MARKS = {"mov": Disposition.default | Disposition.attached_pic, "mpegts": Disposition.hearing_impaired | Disposition.visual_impaired}
@@ -104,7 +106,7 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
         _place_data(stream, file, container, plan)
     elif stream.type not in ("audio", "subtitle", "video") or codec is None:
         plan.dropped.append(f"{what} cannot be copied")
-    elif isinstance(stream, VideoStream) and is_attached_picture(stream) and container.muxer != "mp4":
+    elif is_cover(stream) and container.muxer != "mp4":
         if container.muxer == "matroska":
             plan.covers.append(stream.index)
         else:
@@ -116,7 +118,7 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
         plan.dropped.append(f"{what} does not fit into {container.suffix} ({_who_takes(codec.codec.canonical_name)})")
     else:
         plan.copied.append(stream.index)
-        plan.itunes |= container.muxer == "mp4" and isinstance(stream, VideoStream) and is_attached_picture(stream)
+        plan.itunes |= container.muxer == "mp4" and is_cover(stream)
         marks = lost_marks(stream, container)
         if marks:
             plan.dropped.append(f"{what}: the mark {', '.join(marks)} does not fit into {container.suffix} (a .mkv output keeps it)")
@@ -166,10 +168,26 @@ def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: C
                 f"beside a cover picture these tags do not fit into {container.suffix}: {', '.join(lost)} (.mkv keeps them)"
             )
     kept = [file.streams[i] for i in (info.stream_index, *plan.copied)]
-    missing = {k.lower() for stream in kept for k in stream.metadata if not track_keeps(k.lower(), container)}
+    covers = {k for stream in kept if is_cover(stream) for k in file_tags(stream) if k not in _TECHNICAL_TAGS}
+    inside = {k.lower() for chapter in file.chapters() for k in chapter["metadata"]} - {"title"}
+    for what, told in (("a cover picture", covers), ("chapters", inside if plan.chapters and container.muxer != "matroska" else ())):
+        if told:
+            plan.dropped.append(f"tags of {what} do not fit into {container.suffix}: {', '.join(sorted(told))} (a .mkv output keeps them)")
+    missing = {k.lower() for s in kept if not is_cover(s) for k in s.metadata if not track_keeps(k.lower(), container)}
     missing |= {k.lower() for k in file.metadata if not file_keeps(k.lower(), container)}
     if missing and not (container.muxer == "mpegts" and "mpegts" in file.format.name):
         plan.dropped.append(f"tags do not fit into {container.suffix}: {', '.join(sorted(missing))} (a .mkv output keeps them)")
+
+
+def file_tags(stream: Stream) -> dict[str, str]:
+    """What is said of an attached file or picture, by lower-case name, beside what it is called."""
+    told = {k.lower(): v for k, v in stream.metadata.items()}
+    return {k: v for k, v in told.items() if k not in _FILE_NAMES and k.split("-")[0] not in OWN_STREAM_TAGS}
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a picture that stands for the whole."""
+    return isinstance(stream, VideoStream) and is_attached_picture(stream)
 
 
 def file_keeps(tag: str, container: Container) -> bool:
