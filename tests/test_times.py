@@ -153,3 +153,13 @@ def test_the_last_picture_of_a_gif_stands_as_long_as_it_says(settings: RestoreSe
     gpenvid.restore(tmp_path / "a.gif", tmp_path / "out.mkv", replace(settings, preset=None))
     with av.open(str(tmp_path / "out.mkv")) as file:
         assert file.duration == pytest.approx(3.3e6, abs=2e3)
+
+
+def test_durations_of_a_tick_that_some_files_state_are_not_believed(shared: Path, settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = shared / "media" / "formats" / "androidx_sample_with_ass_subtitles.mkv", tmp_path / "out.mp4"
+    gpenvid.restore(source, out, settings)
+    with av.open(str(out)) as file:
+        (stream,) = file.streams.video
+        end = stream.start_time + stream.duration
+        last = float((end - max(p.pts for p in file.demux(stream) if p.size)) * stream.time_base)
+    assert 0.01 < last < 0.05

@@ -251,23 +251,32 @@ def _video_packets(
     base = settings.time_base
     ticks = round((keep.start or 0) / base)
     step = max(1, round(1 / (settings.frame_rate * base))) if settings.frame_rate else 1
-    # Packets stay on disk; only their times are held: 40 bytes a frame, 7 MB for two hours.
-    times = [packet.pts for path in segments for packet in read_segment(path)]
+    # Packets stay on disk; only their times are held: 130 bytes a frame, 22 MB for two hours.
+    stated = [(packet.pts, packet.duration) for path in segments for packet in read_segment(path)]
+    times = [pts for pts, _ in stated]
     shown, decoded = sorted(times), decoding_times(times, step)
     # A frame lasts until the next one, and the last as long as in the source, but not beyond the part.
     lasting = {a: b - a for a, b in pairwise(shown)}
     longest = round(_LONGEST_HOLD / base) if keep.end is None else max(1, round(keep.end / base) - shown[-1])
+    lasting[shown[-1]] = min(_stands(stated) or step, longest)
     for number, encoded in enumerate(chain.from_iterable(map(read_segment, segments))):
         packet = _packet(encoded, stream, base)
         packet.pts, packet.dts = encoded.pts - ticks, decoded[number] - ticks
-        if encoded.pts == shown[-1]:
-            lasting[encoded.pts] = min(encoded.duration or step, longest)
         packet.duration = lasting[encoded.pts]
         if number == len(times) - 1:
             # MP4 counts on from one decoding time to the next, and from the last one by this: to the end of what is shown.
             rest = shown[-1] + lasting[shown[-1]] - shown[0] - (decoded[-1] - decoded[0])
             packet.duration = max(packet.duration, rest)
         yield packet.dts * base, packet
+
+
+def _stands(stated: Iterable[tuple[int, int]]) -> int:
+    """How long the last picture stands, of (time, duration); 0 where durations are not to be trusted.
+
+    They are if the picture before it lasts, by its own, about until the last one: some Matroska files state a tick for all.
+    """
+    (last, duration), *before = heapq.nlargest(2, stated)
+    return duration if all(2 * abs(a + lasts - last) <= last - a for a, lasts in before) else 0
 
 
 def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Packet[Any]:
