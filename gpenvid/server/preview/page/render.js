@@ -52,17 +52,14 @@ async function order(name) {
   }
 }
 
-// Sends the choices to be saved. They count as saved at once, or the news of it would look like another window's.
+// Sends the choices to be saved, and remembers them: the news that they are can come before the answer.
 async function sent(address, body) {
   const page = choices();
-  const before = { saved: state.saved, elsewhere: state.elsewhere };
-  update({ saved: JSON.stringify(page), elsewhere: "" });
-  try {
-    return await post(address, body(page));
-  } catch (error) {
-    update(before);
-    throw error;
-  }
+  const text = JSON.stringify(page);
+  update({ sent: text });
+  const answer = await post(address, body(page));
+  update({ saved: text, elsewhere: "" });
+  return answer;
 }
 
 export async function save() {

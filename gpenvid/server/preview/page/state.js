@@ -18,6 +18,7 @@ export const state = {
   active: 0,
   people: {}, // by number, where something was chosen: {strength, included}
   saved: "", // the choices as this window saved them last or found them saved
+  sent: "", // the choices as they were sent to be saved last
   given: "", // the choices that it began with, saved or not
   elsewhere: "", // other choices that another window has saved meanwhile
   marks: [null, null],
@@ -107,7 +108,8 @@ export function applySaved(clip) {
 export function followSaved(clip) {
   const theirs = JSON.stringify(choicesOf(clip));
   const mine = JSON.stringify(choices());
-  if (theirs === mine || theirs === state.saved) return false;
+  if (theirs === mine) update({ saved: theirs, elsewhere: "" });
+  if ([mine, state.saved, state.sent].includes(theirs)) return false;
   if (mine === state.saved || mine === state.given) applySaved(clip);
   else update({ elsewhere: theirs });
   return true;
@@ -119,12 +121,14 @@ function stillTrue(clip, people) {
   return Object.fromEntries(Object.entries(people).filter(([id, p]) => given.get(id) === (p.included ? p.strength : 0)));
 }
 
-// Those in a frame and how strongly they are restored, as the pictures' addresses take it: all of them, since a strength
-// that was not chosen here changes too where another window saves its own.
+// Those in a frame who are not restored in full, as the pictures' addresses take it; chosen here or not, since another window
+// may have saved it. The others are left out: that a person is known must not make a picture new.
 export function peopleText(frame) {
   return state.clip.people
     .filter((p) => p.start <= frame && frame < p.end)
     .map(({ id }) => [id, person(id)])
-    .map(([id, p]) => `${id}:${p.included ? p.strength : 0}`)
+    .map(([id, p]) => [id, p.included ? p.strength : 0])
+    .filter(([id, strength]) => strength < 1 || id in state.people)
+    .map(([id, strength]) => `${id}:${strength}`)
     .join(",");
 }
