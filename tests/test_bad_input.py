@@ -90,6 +90,7 @@ def folder(tmp_path: Path) -> Path:
         container.mux(stream.encode(av.VideoFrame(16, 64, "yuv420p")))
         container.mux(stream.encode(None))
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.jfif", "JPEG")
+    Image.new("RGB", (64, 64)).save(tmp_path / "photo.tga")
     os.mkfifo(tmp_path / "pipe.mp4")
     return tmp_path
 
@@ -102,6 +103,7 @@ CASES = {
     "no frames": (["noframes.mkv"], 3, "noframes.mkv"),
     "noise called png": (["noise.png"], 3, "noise.png"),
     "a picture under another name": (["photo.jfif"], 3, "rename it to photo.jpg"),
+    "a picture of a kind that is not restored": (["photo.tga"], 3, "convert it to PNG"),
     "header only": (["headonly.mp4"], 3, "headonly.mp4"),
     "output equals input": (["clip.mp4", "-o", "clip.mp4", "--overwrite"], 2, "clip.mp4"),
     "destination folder missing": (["clip.mp4", "-o", "no/where/out.mp4"], 3, "no/where"),

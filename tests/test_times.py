@@ -115,10 +115,10 @@ def test_first_pictures_without_a_time_count_back_from_the_one_that_has_one(sett
     _passes(source, out)
 
 
-def _lasting(path: Path, options: dict[str, str], last: Fraction) -> Path:
-    """Twenty pictures of a twentieth of a second, the last of which stands for longer; with B-frames where x264 makes some."""
+def _lasting(path: Path, last: Fraction) -> Path:
+    """Twenty pictures of a twentieth of a second, the last of which stands for longer."""
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=20, options=options)
+        stream = file.add_stream("libx264", rate=20, options={"bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         packets = []
         for number, rgb in enumerate(moving_portrait(20)):
@@ -139,7 +139,7 @@ def _lasting(path: Path, options: dict[str, str], last: Fraction) -> Path:
 def test_the_last_picture_stands_as_long_as_in_the_source_and_no_longer_than_the_part(
     suffix: str, start: float | None, end: float | None, length: float, settings: RestoreSettings, tmp_path: Path
 ) -> None:
-    source, out = _lasting(tmp_path / f"film{suffix}", {"bf": "0"}, Fraction(61, 20)), tmp_path / f"out{suffix}"
+    source, out = _lasting(tmp_path / f"film{suffix}", Fraction(61, 20)), tmp_path / f"out{suffix}"
     report = gpenvid.restore(source, out, replace(settings, start=start, end=end))
     assert not report.warnings
     with av.open(str(out)) as file:
@@ -163,3 +163,36 @@ def test_durations_of_a_tick_that_some_files_state_are_not_believed(shared: Path
         end = stream.start_time + stream.duration
         last = float((end - max(p.pts for p in file.demux(stream) if p.size)) * stream.time_base)
     assert 0.01 < last < 0.05
+
+
+def _stated_length(path: Path) -> float:
+    """Of the whole file, in seconds: MP4's `mvhd`, Matroska's duration."""
+    with av.open(str(path)) as file:
+        assert file.duration is not None
+        return file.duration / 1e6
+
+
+def test_pictures_that_are_reordered_stand_as_long_after_two_restorations(settings: RestoreSettings, tmp_path: Path) -> None:
+    medium = replace(settings, preset=None)
+    gpenvid.restore(_lasting(tmp_path / "film.mp4", Fraction(61, 20)), tmp_path / "once.mp4", medium)
+    gpenvid.restore(tmp_path / "once.mp4", tmp_path / "twice.mp4", medium)
+    with av.open(str(tmp_path / "twice.mp4")) as file:
+        packets = [p for p in file.demux(file.streams.video[0]) if p.size]
+        assert packets[-1].pts != max(p.pts for p in packets) or any(p.pts != p.dts for p in packets)
+    for name in ("once.mp4", "twice.mp4"):
+        assert _stated_length(tmp_path / name) == pytest.approx(4.0, abs=2e-3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_gap_before_the_last_pictures_makes_the_film_no_longer(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = tmp_path / f"film{suffix}", tmp_path / f"out{suffix}"
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number, rgb in zip([*range(18), 150, 151], moving_portrait(20), strict=True):
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    gpenvid.restore(source, out, replace(settings, preset=None))
+    assert _stated_length(out) == pytest.approx(_stated_length(source), abs=0.05)

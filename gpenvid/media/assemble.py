@@ -265,8 +265,9 @@ def _video_packets(
         packet.duration = lasting[encoded.pts]
         if number == len(times) - 1:
             # MP4 counts on from one decoding time to the next, and from the last one by this: to the end of what is shown.
-            rest = shown[-1] + lasting[shown[-1]] - shown[0] - (decoded[-1] - decoded[0])
-            packet.duration = max(packet.duration, rest)
+            end = shown[-1] + lasting[shown[-1]]
+            rest = end - shown[0] - (decoded[-1] - decoded[0])
+            packet.duration = max(packet.duration, min(rest, end - encoded.pts))
         yield packet.dts * base, packet
 
 

@@ -102,20 +102,21 @@ def open_input(path: Path) -> InputContainer:
 
 _STILL_BRANDS = {"avif", "heic", "heix", "mif1"}
 _UNDER_ANOTHER_NAME = {"jpeg_pipe": ".jpg", "png_pipe": ".png", "tiff_pipe": ".tif", "webp_pipe": ".webp", "bmp_pipe": ".bmp"}
+_UNDER_ANOTHER_NAME |= {"ppm_pipe": ".ppm", "pgm_pipe": ".pgm"}
 
 
-def refuse_single_picture(container: InputContainer, path: Path) -> None:
-    """Make sure that a file is no picture of a kind, or under a name, that gpenvid does not take for one.
-
-    Raises:
-        InputError: it is; as a video of one frame it would come back as something else.
-    """
+def is_picture_format(container: InputContainer) -> bool:
+    """Whether a file is of a kind that holds one picture, or some one behind the other."""
     kind = container.format.name
-    if kind.endswith("_pipe") or container.metadata.get("major_brand") in _STILL_BRANDS:
-        suffix = _UNDER_ANOTHER_NAME.get(kind)
-        if suffix:
-            raise InputError(f"{path}: is a picture that is not named like one", f"rename it to {path.stem}{suffix}")
-        raise InputError(f"{path}: is a picture of a kind that is not restored", "convert it to PNG or TIFF first")
+    return kind.endswith("_pipe") or kind in ("image2", "ico") or container.metadata.get("major_brand") in _STILL_BRANDS
+
+
+def single_picture(container: InputContainer, path: Path) -> InputError:
+    """What is said of one picture of a kind, or under a name, that is not restored; as a video it would come back as something else."""
+    suffix = _UNDER_ANOTHER_NAME.get(container.format.name)
+    if suffix:
+        return InputError(f"{path}: is a picture that is not named like one", f"rename it to {path.stem}{suffix}")
+    return InputError(f"{path}: is a picture of a kind that is not restored", "convert it to PNG or TIFF first")
 
 
 def _reason(error: Exception) -> str:

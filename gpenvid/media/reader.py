@@ -16,7 +16,16 @@ from gpenvid.errors import InputError
 from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
-from gpenvid.media.probe import VideoInfo, alpha_decoder, describe, main_video_stream, open_input, packets_of, refuse_single_picture
+from gpenvid.media.probe import (
+    VideoInfo,
+    alpha_decoder,
+    describe,
+    is_picture_format,
+    main_video_stream,
+    open_input,
+    packets_of,
+    single_picture,
+)
 from gpenvid.media.timeline import LeadingTimeline, may_jump
 
 _MOST_UNTIMED = 32  # pictures without a time that may come before the first that has one; more are a stream without any
@@ -100,11 +109,13 @@ class VideoReader:
 
     def __post_init__(self) -> None:
         with open_input(self.path) as container:
-            refuse_single_picture(container, self.path)
             stream = main_video_stream(container, self.path)
-            first = next(self._decode(container, stream, ReadFaults()), None)
+            pictures = self._decode(container, stream, ReadFaults())
+            first = next(pictures, None)
             if first is None:
                 raise InputError(f"{self.path}: no frame of the video stream could be decoded", "check the file with a player")
+            if is_picture_format(container) and next(pictures, None) is None:
+                raise single_picture(container, self.path)
             self.info: VideoInfo = describe(self.path, container, stream, first)
 
     def frames(self) -> Iterator[Frame]:
@@ -135,7 +146,7 @@ class VideoReader:
                 lasts = max(step, frame.duration)
                 if ends is not None and ends > pts:
                     # MP4 states times between decoding two pictures: where they are reordered, another one's.
-                    frame.duration = min(frame.duration, ends - pts)
+                    frame.duration = ends - pts if index + 1 == stream.frames else min(frame.duration, ends - pts)
                 if not self.deinterlace:
                     self.faults.interlaced += frame.fields != "progressive" == info.field_order
                     self.faults.progressive += frame.fields == "progressive" != info.field_order

@@ -15,7 +15,9 @@ def _further(_: type[SideDataType], number: int) -> SideDataType:
     """A kind that FFmpeg knows and PyAV does not: EXIF (31), the view of a stereoscopic picture (29)."""
     kind = object.__new__(SideDataType)
     kind._name_, kind._value_ = f"KIND_{number}", number  # type: ignore[assignment]
-    return kind
+    found = SideDataType._value2member_map_.setdefault(number, kind)  # the same one each time
+    assert isinstance(found, SideDataType)
+    return found
 
 
 # PyAV 18 names the first 28 kinds and fails for all that a picture has as soon as it has another one.

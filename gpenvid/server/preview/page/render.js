@@ -52,14 +52,18 @@ async function order(name) {
   }
 }
 
-// Sends the choices to be saved, and remembers them: the news that they are can come before the answer.
+// Sends the choices to be saved, and remembers them until then: the news that they are can come before the answer.
 async function sent(address, body) {
   const page = choices();
   const text = JSON.stringify(page);
   update({ sent: text });
-  const answer = await post(address, body(page));
-  update({ saved: text, elsewhere: "" });
-  return answer;
+  try {
+    const answer = await post(address, body(page));
+    update({ saved: text, elsewhere: "" });
+    return answer;
+  } finally {
+    update({ sent: "" });
+  }
 }
 
 export async function save() {

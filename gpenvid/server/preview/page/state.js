@@ -17,9 +17,9 @@ export const state = {
   looks: [null, null],
   active: 0,
   people: {}, // by number, where something was chosen: {strength, included}
-  saved: "", // the choices as this window saved them last or found them saved
-  sent: "", // the choices as they were sent to be saved last
-  given: "", // the choices that it began with, saved or not
+  saved: "", // the choices as they were saved last, by whichever window
+  sent: "", // the choices that are on their way to be saved
+  given: "", // the choices that this window began with
   elsewhere: "", // other choices that another window has saved meanwhile
   marks: [null, null],
   loop: null, // the loop that is playing: {id, first, last}
@@ -110,8 +110,8 @@ export function followSaved(clip) {
   const mine = JSON.stringify(choices());
   if (theirs === mine) update({ saved: theirs, elsewhere: "" });
   if ([mine, state.saved, state.sent].includes(theirs)) return false;
-  if (mine === state.saved || mine === state.given) applySaved(clip);
-  else update({ elsewhere: theirs });
+  if (mine === (state.saved || state.given)) applySaved(clip);
+  else update({ saved: theirs, elsewhere: theirs });
   return true;
 }
 
