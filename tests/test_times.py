@@ -166,7 +166,7 @@ def test_durations_of_a_tick_that_some_files_state_are_not_believed(shared: Path
 
 
 def _stated_length(path: Path) -> float:
-    """Of the whole file, in seconds: MP4's `mvhd`, Matroska's duration."""
+    """Of the whole file, in seconds, as FFmpeg reads it."""
     with av.open(str(path)) as file:
         assert file.duration is not None
         return file.duration / 1e6

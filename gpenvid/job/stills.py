@@ -82,13 +82,9 @@ def restore_pictures(
     failed: list[GpenvidError] = []
 
     def restore_group(pairs: Sequence[tuple[Path, Path]], work: Path) -> None:
-        files = [file for file, _ in pairs]
+        files, detector = [file for file, _ in pairs], models.detector
         with report.timed("analyse"):
-            tracks = (
-                _film_tracks(item, settings, models.detector, progress)
-                if related
-                else _still_tracks(item, *pairs[0], settings, models.detector)
-            )
+            tracks = _film_tracks(item, settings, detector, progress) if related else _still_tracks(item, *pairs[0], settings, detector)
         describe_tracks(report, tracks)
         if related:
             progress.stage("restore", len(files))

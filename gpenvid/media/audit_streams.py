@@ -22,14 +22,13 @@ from gpenvid.media.cuts import Cuts
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
-from gpenvid.media.probe import VideoInfo, ffmpeg_name, packets_of
+from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, packets_of
 from gpenvid.media.streams import (
     ITUNES_TAGS,
     OWN_STREAM_TAGS,
     OWN_TAGS,
     file_keeps,
     file_tags,
-    is_cover,
     is_empty_text,
     lost_marks,
     plan_streams,
@@ -69,8 +68,10 @@ def compare_streams(
     plan = plan_part(result.source, plan_streams(result.source, before, container), container, keep)
     for sentence in (*plan.dropped, *plan.notes):
         result.note("stream", sentence)
-    wanted = [old.streams[i] for i in plan.copied if not is_cover(old.streams[i])]
-    kept = [s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not is_cover(s)]
+    wanted = [old.streams[i] for i in plan.copied if not is_attached_picture(old.streams[i])]
+    kept = [
+        s for s in new.streams if s.index != after.stream_index and s.type in ("audio", "subtitle", "video") and not is_attached_picture(s)
+    ]
     kept = [s for s in kept if not isinstance(s, AttachmentStream)]
     same_name = container.is_quicktime  # one number stands for both kinds of MPEG sound
     result.compare("copied streams", *([_kind(s, mp2_is_mp3=same_name) for s in streams] for streams in (wanted, kept)))
@@ -80,9 +81,9 @@ def compare_streams(
     own = OWN_STREAM_TAGS if keep.is_whole else OWN_STREAM_TAGS | {"timecode"}  # it tells of the first frame
     _compare_tags(result, "video tag", main.metadata, copy.metadata, own, on_track)
     tagged = container.muxer == "matroska"
-    taken = [i for i in (*plan.covers, *plan.copied) if is_cover(old.streams[i])]
-    covers = [_covers(result.source, old, taken, tags=tagged)]
-    covers.append(_covers(result.output, new, [s.index for s in new.streams if is_cover(s)], tags=tagged))
+    taken = [i for i in (*plan.covers, *plan.copied) if is_attached_picture(old.streams[i])]
+    covers = [_covers(result.source, taken, tags=tagged)]
+    covers.append(_covers(result.output, [s.index for s in new.streams if is_attached_picture(s)], tags=tagged))
     # After the covers: reading one stream of a file takes the others' packets away.
     if len(wanted) == len(kept):
         offsets = jump_offsets(result.source)
@@ -119,13 +120,13 @@ def _compare_services(result: Audit, old: InputContainer) -> set[str]:
     return {"service_name", "service_provider"}
 
 
-def _covers(path: Path, container: InputContainer, indexes: Iterable[int], *, tags: bool) -> list[tuple[str, dict[str, str]]]:
+def _covers(path: Path, indexes: Iterable[int], *, tags: bool) -> list[tuple[str, dict[str, str]]]:
     found = []
     for index in sorted(indexes):
         with av.open(ffmpeg_name(path)) as file:
             picture = next((p for p in file.demux(file.streams[index]) if p.size), None)
             digest = hashlib.sha256(bytes(picture) if picture else b"").hexdigest()[:16]
-            found.append((digest, file_tags(container.streams[index]) if tags else {}))
+            found.append((digest, file_tags(file.streams[index]) if tags else {}))
     return found
 
 

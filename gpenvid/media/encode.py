@@ -25,12 +25,12 @@ def encode_frames(settings: EncoderSettings, frames: Iterator[Frame]) -> Iterato
     """
     context = settings.open()
     marker = FieldMarker()
-    lasting: dict[int, int] = {}
+    lasting: dict[int | None, int] = {}
 
     def timed(packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
         # Not every encoder hands durations through, and x264 makes up its own.
         for packet in packets:
-            packet.duration = lasting.pop(packet.pts, 0) if packet.pts is not None else 0
+            packet.duration = lasting.pop(packet.pts, 0)
             yield packet
 
     try:

@@ -100,25 +100,6 @@ def open_input(path: Path) -> InputContainer:
         ) from error
 
 
-_STILL_BRANDS = {"avif", "heic", "heix", "mif1"}
-_UNDER_ANOTHER_NAME = {"jpeg_pipe": ".jpg", "png_pipe": ".png", "tiff_pipe": ".tif", "webp_pipe": ".webp", "bmp_pipe": ".bmp"}
-_UNDER_ANOTHER_NAME |= {"ppm_pipe": ".ppm", "pgm_pipe": ".pgm"}
-
-
-def is_picture_format(container: InputContainer) -> bool:
-    """Whether a file is of a kind that holds one picture, or some one behind the other."""
-    kind = container.format.name
-    return kind.endswith("_pipe") or kind in ("image2", "ico") or container.metadata.get("major_brand") in _STILL_BRANDS
-
-
-def single_picture(container: InputContainer, path: Path) -> InputError:
-    """What is said of one picture of a kind, or under a name, that is not restored; as a video it would come back as something else."""
-    suffix = _UNDER_ANOTHER_NAME.get(container.format.name)
-    if suffix:
-        return InputError(f"{path}: is a picture that is not named like one", f"rename it to {path.stem}{suffix}")
-    return InputError(f"{path}: is a picture of a kind that is not restored", "convert it to PNG or TIFF first")
-
-
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).splitlines()[0][:120]
 
@@ -139,9 +120,9 @@ def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator
         yield packet
 
 
-def is_attached_picture(stream: VideoStream) -> bool:
-    """Whether a video stream is cover art or a thumbnail."""
-    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+def is_attached_picture(stream: Stream) -> bool:
+    """Whether a stream is cover art or a thumbnail."""
+    return isinstance(stream, VideoStream) and bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def main_video_stream(container: InputContainer, path: Path) -> VideoStream:

@@ -16,15 +16,14 @@ from gpenvid.errors import InputError
 from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
+from gpenvid.media.misnamed import is_picture_format, single_picture
 from gpenvid.media.probe import (
     VideoInfo,
     alpha_decoder,
     describe,
-    is_picture_format,
     main_video_stream,
     open_input,
     packets_of,
-    single_picture,
 )
 from gpenvid.media.timeline import LeadingTimeline, may_jump
 
@@ -115,7 +114,7 @@ class VideoReader:
             if first is None:
                 raise InputError(f"{self.path}: no frame of the video stream could be decoded", "check the file with a player")
             if is_picture_format(container) and next(pictures, None) is None:
-                raise single_picture(container, self.path)
+                raise single_picture(self.path)
             self.info: VideoInfo = describe(self.path, container, stream, first)
 
     def frames(self) -> Iterator[Frame]:

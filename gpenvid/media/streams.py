@@ -106,7 +106,7 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
         _place_data(stream, file, container, plan)
     elif stream.type not in ("audio", "subtitle", "video") or codec is None:
         plan.dropped.append(f"{what} cannot be copied")
-    elif is_cover(stream) and container.muxer != "mp4":
+    elif is_attached_picture(stream) and container.muxer != "mp4":
         if container.muxer == "matroska":
             plan.covers.append(stream.index)
         else:
@@ -118,7 +118,7 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
         plan.dropped.append(f"{what} does not fit into {container.suffix} ({_who_takes(codec.codec.canonical_name)})")
     else:
         plan.copied.append(stream.index)
-        plan.itunes |= container.muxer == "mp4" and is_cover(stream)
+        plan.itunes |= container.muxer == "mp4" and is_attached_picture(stream)
         marks = lost_marks(stream, container)
         if marks:
             plan.dropped.append(f"{what}: the mark {', '.join(marks)} does not fit into {container.suffix} (a .mkv output keeps it)")
@@ -168,12 +168,12 @@ def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: C
                 f"beside a cover picture these tags do not fit into {container.suffix}: {', '.join(lost)} (.mkv keeps them)"
             )
     kept = [file.streams[i] for i in (info.stream_index, *plan.copied)]
-    covers = {k for stream in kept if is_cover(stream) for k in file_tags(stream) if k not in _TECHNICAL_TAGS}
+    covers = {k for stream in kept if is_attached_picture(stream) for k in file_tags(stream) if k not in _TECHNICAL_TAGS}
     inside = {k.lower() for chapter in file.chapters() for k in chapter["metadata"]} - {"title"}
     for what, told in (("a cover picture", covers), ("chapters", inside if plan.chapters and container.muxer != "matroska" else ())):
         if told:
             plan.dropped.append(f"tags of {what} do not fit into {container.suffix}: {', '.join(sorted(told))} (a .mkv output keeps them)")
-    missing = {k.lower() for s in kept if not is_cover(s) for k in s.metadata if not track_keeps(k.lower(), container)}
+    missing = {k.lower() for s in kept if not is_attached_picture(s) for k in s.metadata if not track_keeps(k.lower(), container)}
     missing |= {k.lower() for k in file.metadata if not file_keeps(k.lower(), container)}
     if missing and not (container.muxer == "mpegts" and "mpegts" in file.format.name):
         plan.dropped.append(f"tags do not fit into {container.suffix}: {', '.join(sorted(missing))} (a .mkv output keeps them)")
@@ -183,11 +183,6 @@ def file_tags(stream: Stream) -> dict[str, str]:
     """What is said of an attached file or picture, by lower-case name, beside what it is called."""
     told = {k.lower(): v for k, v in stream.metadata.items()}
     return {k: v for k, v in told.items() if k not in _FILE_NAMES and k.split("-")[0] not in OWN_STREAM_TAGS}
-
-
-def is_cover(stream: Stream) -> bool:
-    """Whether a stream is a picture that stands for the whole."""
-    return isinstance(stream, VideoStream) and is_attached_picture(stream)
 
 
 def file_keeps(tag: str, container: Container) -> bool:

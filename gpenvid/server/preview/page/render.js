@@ -59,7 +59,7 @@ async function sent(address, body) {
   update({ sent: text });
   try {
     const answer = await post(address, body(page));
-    update({ saved: text, elsewhere: "" });
+    update({ saved: text, elsewhere: false });
     return answer;
   } finally {
     update({ sent: "" });
@@ -116,7 +116,7 @@ function lay() {
   setWrapping(byId("output-name"), clip.output);
   setWrapping(byId("sidecar-name"), clip.sidecar);
   byId("save-state").textContent = !clip.complete ? "" : unsaved() ? "not saved" : "choices saved";
-  show(byId("elsewhere"), Boolean(state.elsewhere) && unsaved());
+  show(byId("elsewhere"), state.elsewhere && unsaved());
   show(byId("render-progress"), busy);
   const share = render.total ? render.done / render.total : 0;
   byId("render-stage").textContent = render.total ? `${stage} · ${Math.floor(100 * share)} %` : stage;

@@ -20,7 +20,7 @@ export const state = {
   saved: "", // the choices as they were saved last, by whichever window
   sent: "", // the choices that are on their way to be saved
   given: "", // the choices that this window began with
-  elsewhere: "", // other choices that another window has saved meanwhile
+  elsewhere: false, // whether it was another window, while something else was chosen here
   marks: [null, null],
   loop: null, // the loop that is playing: {id, first, last}
   loopNews: "", // of a loop that is being made, or why it cannot be
@@ -101,17 +101,17 @@ function choicesOf(clip) {
 export function applySaved(clip) {
   const found = choicesOf(clip);
   const given = JSON.stringify(found);
-  update({ ...found, given, saved: clip.saved ? given : "", elsewhere: "" });
+  update({ ...found, given, saved: clip.saved ? given : "", elsewhere: false });
 }
 
 // What another window has saved is taken over where nothing was chosen here, and told of where something was. Whether it was.
 export function followSaved(clip) {
   const theirs = JSON.stringify(choicesOf(clip));
   const mine = JSON.stringify(choices());
-  if (theirs === mine) update({ saved: theirs, elsewhere: "" });
+  if (theirs === mine) update({ saved: theirs, elsewhere: false });
   if ([mine, state.saved, state.sent].includes(theirs)) return false;
   if (mine === (state.saved || state.given)) applySaved(clip);
-  else update({ saved: theirs, elsewhere: theirs });
+  else update({ saved: theirs, elsewhere: true });
   return true;
 }
 
