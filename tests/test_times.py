@@ -145,6 +145,15 @@ def test_the_last_picture_stands_as_long_as_in_the_source_and_no_longer_than_the
     with av.open(str(out)) as file:
         (stream,) = file.streams.video
         assert float(stream.duration * stream.time_base) == pytest.approx(length, abs=1e-3)
+    found = audit(source, out, start=start, end=end)
+    assert found.passed
+    assert [f.outcome for f in found.findings if f.what == "last picture"] == ["same"]
+
+
+def test_an_audit_tells_a_last_picture_that_stands_too_short(tmp_path: Path) -> None:
+    long, short = _lasting(tmp_path / "long.mp4", Fraction(3)), _lasting(tmp_path / "short.mp4", Fraction(1))
+    (told,) = (f for f in audit(long, short).findings if f.what == "last picture")
+    assert (told.outcome, told.detail) == ("differs", "stands 1.000 s instead of 3.000 s")
 
 
 def test_the_last_picture_of_a_gif_stands_as_long_as_it_says(settings: RestoreSettings, tmp_path: Path) -> None:

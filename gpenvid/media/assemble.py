@@ -24,6 +24,7 @@ from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.copying import copied_packets
 from gpenvid.media.encoders import EncoderSettings
+from gpenvid.media.last_picture import stands
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
@@ -35,9 +36,6 @@ _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1"
 
 _SECOND_VIDEO = 0x1B00
 """Number of the second video stream on a Blu-ray disc; FFmpeg numbers only one video stream of an .m2ts file by itself."""
-
-_LONGEST_HOLD = 3600
-"""Seconds that the last picture lasts at the most: damage can state more than a container can hold."""
 
 _BEGINNING = 256
 """Packets held until the earliest time of all streams is known."""
@@ -257,8 +255,7 @@ def _video_packets(
     shown, decoded = sorted(times), decoding_times(times, step)
     # A frame lasts until the next one, and the last as long as in the source, but not beyond the part.
     lasting = {a: b - a for a, b in pairwise(shown)}
-    longest = round(_LONGEST_HOLD / base) if keep.end is None else max(1, round(keep.end / base) - shown[-1])
-    lasting[shown[-1]] = min(_stands(stated) or step, longest)
+    lasting[shown[-1]] = stands(stated, base, keep, usual=step)
     for number, encoded in enumerate(chain.from_iterable(map(read_segment, segments))):
         packet = _packet(encoded, stream, base)
         packet.pts, packet.dts = encoded.pts - ticks, decoded[number] - ticks
@@ -269,15 +266,6 @@ def _video_packets(
             rest = end - shown[0] - (decoded[-1] - decoded[0])
             packet.duration = max(packet.duration, min(rest, end - encoded.pts))
         yield packet.dts * base, packet
-
-
-def _stands(stated: Iterable[tuple[int, int]]) -> int:
-    """How long the last picture stands, of (time, duration); 0 where durations are not to be trusted.
-
-    They are if the picture before it lasts, by its own, about until the last one: some Matroska files state a tick for all.
-    """
-    (last, duration), *before = heapq.nlargest(2, stated)
-    return duration if all(2 * abs(a + lasts - last) <= last - a for a, lasts in before) else 0
 
 
 def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Packet[Any]:

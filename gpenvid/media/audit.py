@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from gpenvid.media.audit_streams import compare_streams
 from gpenvid.media.color import UNSPECIFIED
 from gpenvid.media.deinterlace import FieldOrder
 from gpenvid.media.findings import Audit, Finding
+from gpenvid.media.last_picture import stands
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.time_range import TimeRange
@@ -27,11 +29,13 @@ class _VideoFacts:
     keep: TimeRange
     captioned: int
     fields: Counter[FieldOrder]
+    lasting: Sequence[tuple[int, int]]  # of the last two: when each comes and how long it lasts, in ticks
 
 
 def _video_facts(path: Path, start: float | None = None, end: float | None = None) -> _VideoFacts:
     reader = VideoReader(path)
     times, captioned, fields, keep = list[Fraction](), 0, Counter[FieldOrder](), TimeRange()
+    lasting: deque[tuple[int, int]] = deque(maxlen=2)
     for frame in reader.frames():
         moment = frame.pts * frame.time_base
         if frame.index == 0:
@@ -39,11 +43,12 @@ def _video_facts(path: Path, start: float | None = None, end: float | None = Non
         if not keep.holds(moment):
             continue
         times.append(moment)
+        lasting.append((frame.pts, frame.duration))
         captioned += frame.has_captions
         fields[frame.fields] += 1
     if not times:
         raise InputError(f"{path}: no frame lies in the chosen part", "check --start and --end")
-    return _VideoFacts(reader.info, times, reader.faults.sentences(path, fields=False), keep, captioned, fields)
+    return _VideoFacts(reader.info, times, reader.faults.sentences(path, fields=False), keep, captioned, fields, lasting)
 
 
 def audit(source: Path, output: Path, *, pixels: bool = False, start: float | None = None, end: float | None = None) -> Audit:
@@ -85,6 +90,7 @@ def _compare_times(result: Audit, before: _VideoFacts, after: _VideoFacts, shift
     same = worst <= limit
     detail = f"largest difference {float(worst) * 1e3:.3f} ms, clock tick {float(tick) * 1e3:.3f} ms"
     result.findings.append(Finding("frame times", "same" if same else "differs", detail))
+    _compare_last(result, before, after)
     late = shift + (before.keep.start or 0)
     if round(late * 10_000):
         result.note("start", f"all streams begin {float(late) * 1e3:+.1f} ms later than in the source")
@@ -94,6 +100,18 @@ def _compare_times(result: Audit, before: _VideoFacts, after: _VideoFacts, shift
         result.fail("decoding", fault)
     if not after.faults:
         result.findings.append(Finding("decoding", "same", f"all {len(after.times)} frames decode"))
+
+
+def _compare_last(result: Audit, before: _VideoFacts, after: _VideoFacts) -> None:
+    """How long the last picture stands, where both say it; of what gpenvid writes, QuickTime and MP4 do for each picture."""
+    tick = before.info.time_base
+    wanted = stands(before.lasting, tick, before.keep) * tick
+    if "mp4" not in after.info.container or not wanted:
+        return
+    found = after.lasting[-1][1] * after.info.time_base
+    same = abs(found - wanted) <= tick + after.info.time_base
+    detail = f"stands {float(found):.3f} s" + ("" if same else f" instead of {float(wanted):.3f} s")
+    result.findings.append(Finding("last picture", "same" if same else "differs", detail))
 
 
 def _compare_picture(result: Audit, old: VideoInfo, new: VideoInfo) -> None:
