@@ -20,9 +20,9 @@ from stopping import SHORT, command_for, killed_after, packets
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import GpenvidError, InputError, UsageError
-from gpenvid.job.lock import FileLock
 from gpenvid.job.parts import cut_segments
 from gpenvid.job.work import work_folder
+from gpenvid.lock import FileLock
 from gpenvid.media.audit import audit
 from gpenvid.media.check import Written, check_result
 from gpenvid.restore.restorer import Restorer

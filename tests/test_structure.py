@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gpenvid"
-SHARED_MODULES = {"geometry", "errors"}
+SHARED_MODULES = {"geometry", "errors", "lock"}
 ALLOWED = {
     "media": {"media"},
     "faces": {"faces"},

@@ -12,8 +12,8 @@ from gpenvid.errors import InputError, UsageError, WeightsError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.identity import Key, changes, concern_tracks
 from gpenvid.job.journal import Journal, decode_records
-from gpenvid.job.lock import FileLock
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
+from gpenvid.lock import FileLock
 from gpenvid.media.segments import is_complete, sync
 
 _OURS = ("journal.jsonl", "tracks.json", "tracks.json.part", "*.seg", "*.part", "result.*")

@@ -155,8 +155,8 @@ def _inspect(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
 
 
 def _job(task: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    from gpenvid.job.lock import FileLock
     from gpenvid.job.work import clean_up_after_success
+    from gpenvid.lock import FileLock
 
     output, kept = Path(task["output"]), Path(task["report"])
     deadline = time.monotonic() + _LOCK_SECONDS

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from gpenvid.errors import InputError
-from gpenvid.job.lock import FileLock
+from gpenvid.lock import FileLock
 from gpenvid.server.service.inspection import Inspector
 from gpenvid.server.service.pictures import Pictures
 from gpenvid.server.service.retention import remove_strangers

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gpenvid.cli import app
 from gpenvid.errors import InputError, UsageError
-from gpenvid.job.lock import FileLock
+from gpenvid.lock import FileLock
 from gpenvid.server.service.media_root import resolve_inside, still_inside
 from gpenvid.server.service.problems import Problem, for_clients
 from gpenvid.server.service.retention import remove_strangers, sweep
