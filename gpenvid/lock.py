@@ -1,15 +1,20 @@
-"""One process at a time on one output. The system lets go of a lock when its process ends, however it ends."""
+"""One process at a time on one file. The system lets go of a lock when its process ends, however it ends."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpenvid.errors import UsageError
 
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # the last two are Windows' and System V's words for it
+
+_POLL = 0.1  # seconds
 
 
 def _lock(descriptor: int) -> None:
@@ -90,3 +95,27 @@ class FileLock:
                 self._path.unlink(missing_ok=True)
             except PermissionError:
                 return  # the next process has it open already, and the folder is its own now
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Do something that only one process or thread may do at a time, after waiting for the others.
+
+    Where the lock file cannot be made, or its file system knows no locks, it is done without: what then fails says why itself.
+
+    Args:
+        path: the lock file, removed afterwards.
+    """
+    lock = None
+    while lock is None:
+        try:
+            lock = FileLock(path, path)
+        except UsageError:
+            time.sleep(_POLL)
+        except OSError:
+            break
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release(remove=True)

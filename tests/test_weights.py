@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import hashlib
 import http.server
 import random
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,7 +194,9 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if self.path == "/short" else body)
+        for part in (body[: len(body) // 2], body[len(body) // 2 :])[: 1 if self.path == "/short" else 2]:
+            self.wfile.write(part)
+            time.sleep(0.2 if self.path == "/slow" else 0)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -229,6 +234,25 @@ def test_a_download_that_lacks_only_its_name_is_not_fetched_again(tmp_path: Path
     (tmp_path / "w.pth.part").write_bytes(PAYLOAD)
     download_module.download("https://nowhere.invalid/w.pth", tmp_path / "w.pth", len(PAYLOAD))
     assert (tmp_path / "w.pth").read_bytes() == PAYLOAD
+
+
+def test_two_that_want_one_model_fetch_it_once(server: str) -> None:
+    card = replace(any_card("retinaface-mobilenet"), url=f"{server}/slow", file="w.pth", bytes=len(PAYLOAD))
+    card = replace(card, sha256=hashlib.sha256(PAYLOAD).hexdigest())
+    told: list[tuple[int, int]] = []
+    with ThreadPoolExecutor(3) as pool:
+        paths = set(pool.map(lambda _: obtain(card, lambda *counts: told.append(counts)), range(3)))
+    assert paths == {cache_folder() / "w.pth"}
+    assert (cache_folder() / "w.pth").read_bytes() == PAYLOAD
+    assert told == sorted(set(told))
+    assert {p.name for p in cache_folder().glob("w.pth*")} == {"w.pth"}
+
+
+def test_pins_that_are_added_at_once_are_all_kept(tmp_path: Path) -> None:
+    names = [f"{i}.pth" for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: Pins(tmp_path / "pins.json").add(name, "0"), names))
+    assert sorted(Pins(tmp_path / "pins.json").read()) == sorted(names)
 
 
 def test_a_record_of_pins_that_cannot_be_used_is_named(tmp_path: Path) -> None:

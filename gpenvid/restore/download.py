@@ -49,12 +49,12 @@ def download(url: str, target: Path, size: int = 0, progress: Callable[[int, int
                     done += len(chunk)
                     if progress:
                         progress(done, size or total)
+        if (total and done != total) or (size and done != size):
+            raise WeightsError(f"{url}: incomplete ({done} of {size or total} bytes)", "run the command again to continue")
+        part.replace(target)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the kept part is no beginning of this file
             part.unlink(missing_ok=True)
         raise WeightsError(f"{url}: the server answers {error.code}", remedy) from error
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(f"{url}: cannot be downloaded ({getattr(error, 'reason', error)})", remedy) from error
-    if (total and done != total) or (size and done != size):
-        raise WeightsError(f"{url}: incomplete ({done} of {size or total} bytes)", "run the command again to continue")
-    part.replace(target)

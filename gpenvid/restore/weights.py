@@ -9,6 +9,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from gpenvid.errors import GpenvidError, UsageError, WeightsError, naming
+from gpenvid.lock import alone
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, built_in_folder
 from gpenvid.restore.download import download
 from gpenvid.restore.gpen import generator_size
@@ -79,8 +81,9 @@ class Pins:
         part = self.path.with_suffix(".part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({**self.read(), file: sha256}, indent=1), encoding="utf-8")
-            part.replace(self.path)
+            with alone(self.path.with_suffix(".lock")):
+                part.write_text(json.dumps({**self.read(), file: sha256}, indent=1), encoding="utf-8")
+                part.replace(self.path)
         except OSError as error:
             raise WeightsError(f"{self.path}: cannot be written ({error.strerror})", "make its folder writable") from error
 
@@ -149,16 +152,38 @@ def obtain(card: ModelCard, progress: Progress | None = None) -> Path:
     if path is None:
         if card.built_in:
             raise WeightsError(f"{card.file}: the built-in model is missing", "install gpenvid again")
-        path = cache_folder() / card.file
-        download(card.url, path, card.bytes, progress)
-        try:
-            _trust(card, path)  # an error page that came with a 200 must not be pinned as the model
-        except WeightsError:
-            path.unlink()  # under its name it would be taken for the model again
-            raise
-    else:
-        _trust(card, path)
+        with _arriving(card) as target:
+            path = locate(card)  # another process may have brought it meanwhile
+            if path is None:
+                _fetch(card, target, progress)
+                return target
+    _trust(card, path)
     return path
+
+
+def _fetch(card: ModelCard, target: Path, progress: Progress | None) -> None:
+    download(card.url, target, card.bytes, progress)
+    try:
+        _trust(card, target)  # an error page that came with a 200 must not be pinned as the model
+    except WeightsError:
+        target.unlink()  # under its name it would be taken for the model again
+        raise
+
+
+@contextmanager
+def _arriving(card: ModelCard) -> Iterator[Path]:
+    """Where a model's file goes. One process at a time: two that write one partial file would mix what they write.
+
+    Raises:
+        WeightsError: the folder cannot be made.
+    """
+    target = cache_folder() / card.file
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"{target.parent}: cannot be made ({error.strerror})", "set GPENVID_WEIGHTS to another folder") from error
+    with alone(target.with_name(target.name + ".lock")):
+        yield target
 
 
 def read_state_dict(path: Path, suffix: str = "") -> dict[str, object]:
@@ -236,22 +261,21 @@ def import_file(file: Path, name: str | None = None) -> Path:
     card = any_card(name) if name else next((c for c in all_cards().values() if c.file == file.name), None)
     if card is None:
         raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
-    target = cache_folder() / card.file
-    part = target.with_name(target.name + ".part")
-    state = read_state_dict(file, suffix=target.suffix)
+    state = read_state_dict(file, suffix=Path(card.file).suffix)
     known = check_file(card, file) != "unknown"
     if not known:
         check_network(card, file, state)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, part)
-        if not known:
-            pins().add(card.file, file_sha256(part))
-        check_file(card, part)
-        part.replace(target)
-    except OSError as error:
-        raise WeightsError(f"{target}: cannot be written ({error.strerror})", "make room, or make its folder writable") from error
-    finally:
-        if part.is_file():
-            part.unlink()
+    with _arriving(card) as target:
+        part = target.with_name(target.name + ".part")
+        try:
+            shutil.copyfile(file, part)
+            if not known:
+                pins().add(card.file, file_sha256(part))
+            check_file(card, part)
+            part.replace(target)
+        except OSError as error:
+            raise WeightsError(f"{target}: cannot be written ({error.strerror})", "make room, or make its folder writable") from error
+        finally:
+            if part.is_file():
+                part.unlink()
     return target
