@@ -51,6 +51,10 @@ class InputError(GpenvidError):
     exit_code = ExitCode.INPUT
 
 
+class TooLargeError(InputError):
+    """A picture has more pixels than are taken."""
+
+
 class WeightsError(GpenvidError):
     """A weight file is missing, damaged, unsafe or of another kind than asked for."""
 

@@ -27,20 +27,13 @@ class Facts:
         kind: a video or a still picture.
         suffix: the extension it should have, so that it is taken for what it is.
         result_suffix: extension of what will be made of it.
-        width, height: in pixels, as stored.
         frames: estimate of the container, 0 where unknown.
-        duration: seconds, 0 where unknown.
-        warnings: what the result will not keep.
     """
 
     kind: Literal["video", "still"]
     suffix: str
     result_suffix: str
-    width: int
-    height: int
     frames: int = 1
-    duration: float = 0.0
-    warnings: tuple[str, ...] = ()
 
 
 def picture_suffix(path: Path) -> str | None:
@@ -75,16 +68,15 @@ def inspect_file(path: Path, settings: RestoreSettings, *, name: str = "", max_p
         check_picture_settings("still", settings)
         frame = read_frame(path)
         check_pixels(path, frame.width, frame.height, max_pixels)
-        return Facts("still", suffix, suffix, frame.width, frame.height)
+        return Facts("still", suffix, suffix)
     check_video(path, max_pixels)
     info = VideoReader(path, deinterlace=settings.deinterlace).info
     check_pixels(path, info.geometry.width, info.geometry.height, max_pixels)
     hint = Path(name).suffix.lower()
     suffix = hint if hint in _VIDEO_SUFFIXES else ".video"
-    container, reason = container_for_source(path.with_suffix(suffix), info.container, alpha=info.layout.alpha)
-    encoder, lost = choose_encoder(
+    container, _ = container_for_source(path.with_suffix(suffix), info.container, alpha=info.layout.alpha)
+    encoder, _ = choose_encoder(
         EncoderRequest(settings.codec, settings.crf, settings.preset), info, container, deinterlaced=settings.deinterlace
     )
     encoder.open()
-    warnings = (*([reason] if reason else []), *lost)
-    return Facts("video", suffix, container.suffix, info.geometry.width, info.geometry.height, info.frame_count, info.duration, warnings)
+    return Facts("video", suffix, container.suffix, info.frame_count)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpenvid.errors import InputError, UsageError
+from gpenvid.errors import InputError, TooLargeError, UsageError
 from gpenvid.media.color import FULL, ColorSpec
 from gpenvid.media.frame import Frame, Plane
 from gpenvid.media.layout import layout_of
@@ -117,8 +117,8 @@ def _count(data: NDArray[np.uint8]) -> int:
         return 0  # decoding it says why
 
 
-def _too_large(path: Path) -> InputError:
-    return InputError(f"{path}: more than {MAX_PIXELS} pixels", "cut it into parts")
+def _too_large(path: Path) -> TooLargeError:
+    return TooLargeError(f"{path}: more than {MAX_PIXELS} pixels", "cut it into parts")
 
 
 def laid_out(planes: Sequence[Plane], extras: StillExtras, held: StillExtras) -> list[Plane]:

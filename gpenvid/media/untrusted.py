@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 
-from gpenvid.errors import InputError
+from gpenvid.errors import InputError, TooLargeError
 from gpenvid.media import still_jpeg, still_png
 from gpenvid.media.probe import OPEN_TIMEOUT, ffmpeg_name, main_video_stream
 from gpenvid.media.still_webp import is_webp
@@ -62,4 +62,4 @@ def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
         InputError: it is.
     """
     if width * height > max_pixels:
-        raise InputError(f"{path}: {width} x {height} is more than {max_pixels} pixels", "send a smaller picture")
+        raise TooLargeError(f"{path}: {width} x {height} is more than {max_pixels} pixels", "send a smaller picture")

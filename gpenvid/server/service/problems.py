@@ -67,8 +67,8 @@ def file_problem(last: Mapping[str, str], name: str, paths: Iterable[str], max_p
     """
     names = dict.fromkeys(paths, name)
     message, remedy = for_clients(last["message"], names), for_clients(last["remedy"], names)
-    if last["kind"] == "input" and "pixels" in message:
-        return Problem(413, "too_many_pixels", f"{name}: more than {max_pixels} pixels", "send a smaller picture")
+    if last["kind"] == "too_many_pixels":
+        return Problem(413, last["kind"], f"{name}: more than {max_pixels} pixels", "send a smaller picture")
     return Problem(415 if last["kind"] in ("input", "memory", "internal") else 422, last["kind"], message, remedy)
 
 

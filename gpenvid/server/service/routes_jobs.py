@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from gpenvid.server.service.events import job_events
 from gpenvid.server.service.files import TYPES, file_answer
@@ -24,8 +26,21 @@ from gpenvid.server.service.service import Service
 from gpenvid.server.service.store import Job, QueueFull
 from gpenvid.server.service.uploads import receive_form, receive_json, refusing
 
-MOST_STREAMS = 64
 JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$", description="As answered by `POST /v1/jobs`.")]
+
+
+class _Counted(StreamingResponse):
+    """Server-sent events that give their place back however they end, even where nobody waited for the first."""
+
+    def __init__(self, places: threading.BoundedSemaphore, events: AsyncIterator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._places.release()
 
 
 def form_of(options: type[PictureOptions]) -> dict[str, Any]:
@@ -173,22 +188,14 @@ def jobs_router(service: Service) -> APIRouter:
     def events(job_id: JobId) -> StreamingResponse:
         """Server-sent events: `job` with the job as `GET /v1/jobs/{id}` answers it, now and at each change; `end` once it is finished."""
         job_or_404(job_id)
-        if service.streams >= MOST_STREAMS:
+        if not service.streams.acquire(blocking=False):
             raise busy("too many follow jobs")
 
         def look() -> JobAnswer | None:
             job = store.get(job_id)
             return None if job is None or job.state == "deleting" else job_answer(job, runner.live(job_id))
 
-        async def counted() -> AsyncIterator[str]:
-            service.streams += 1
-            try:
-                async for text in job_events(look, lambda: service.stopping):
-                    yield text
-            finally:
-                service.streams -= 1
-
-        return StreamingResponse(counted(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        return _Counted(service.streams, job_events(look, lambda: service.stopping))
 
     binary = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in dict.fromkeys(TYPES.values())}}
 

@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gpenvid.server.service.media_root import still_inside
 from gpenvid.server.service.problems import for_clients
@@ -22,7 +22,9 @@ _MOST_CRASHES = 3
 _MOST_STARTS = 20
 _MOST_NOTES = 20
 _PAUSE = 10  # seconds
-Wish = Literal["cancel", "pause", "delete", "shutdown"]
+Wish = Literal["shutdown", "pause", "cancel", "delete"]
+_GRAVITY: tuple[Wish, ...] = get_args(Wish)
+"""What takes more away comes later: what is being removed can no longer be kept."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ class Runner:
                 return True
             if self._current is None or self._current[0] != job_id:
                 return False
-            if wish == "pause" and self._wishes.get(job_id) == "cancel":
-                return False  # what is being removed cannot be continued
+            if _GRAVITY.index(self._wishes.get(job_id, "shutdown")) > _GRAVITY.index(wish):
+                return False
             self._wishes[job_id] = wish
             if wish == "delete":
                 self._store.change(job_id, state="deleting")
@@ -179,6 +181,8 @@ class Runner:
 
     def _refusal(self, job: Job) -> tuple[str, str] | None:
         """Why a job is not begun, as code and sentence."""
+        if (self.folder(job.id) / job.result).exists():
+            return None  # complete, though nobody could take note of it; its source may be gone already
         if job.starts >= _MOST_STARTS:
             return "crashed", f"the server ended {job.starts} times while the job ran"
         if (job.settings.get("model") or self._default_model) not in self._settings.model_names():

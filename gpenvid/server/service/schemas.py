@@ -78,6 +78,7 @@ class JobAnswer(BaseModel):
                     "id": "3f8b1a60c1d94c5e9f5f6a7c02b4d11e",
                     "name": "interview.mp4",
                     "kind": "video",
+                    "frames": 150,
                     "state": "running",
                     "media": None,
                     "options": {"strength": 0.8},
@@ -96,6 +97,7 @@ class JobAnswer(BaseModel):
     id: str
     name: str = Field(description="What the client called the source.")
     kind: Literal["video", "still"]
+    frames: int = Field(description="As its container says, 0 where it does not.")
     state: JobState
     media: str | None = Field(description="Path under the media root; null for uploads.")
     options: dict[str, Any]
@@ -150,6 +152,7 @@ def job_answer(job: Job, live: Live | None) -> JobAnswer:
         id=job.id,
         name=job.name,
         kind="still" if job.kind == "still" else "video",
+        frames=job.frames,
         state="cancelled" if job.state == "deleting" else job.state,
         media=job.media or None,
         options=job.settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 
 from gpenvid.errors import InputError
@@ -13,6 +14,8 @@ from gpenvid.server.service.retention import remove_strangers
 from gpenvid.server.service.runner import Runner
 from gpenvid.server.service.settings import ServiceSettings
 from gpenvid.server.service.store import Store
+
+_MOST_STREAMS = 64
 
 
 class Service:
@@ -27,14 +30,14 @@ class Service:
         InputError: the data folder cannot be written to, or its queue not be read.
 
     Attributes:
-        streams: clients that follow a job.
+        streams: places for clients that follow a job.
         stopping: set when no more requests are taken; streams end then.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
         self.stopping = False
-        self.streams = 0
+        self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
         self._open = True
         try:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)

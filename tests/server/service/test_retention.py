@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from typer.testing import CliRunner
@@ -16,8 +17,9 @@ from gpenvid.errors import InputError, UsageError
 from gpenvid.lock import FileLock
 from gpenvid.server.service.media_root import resolve_inside, still_inside
 from gpenvid.server.service.problems import Problem, for_clients
+from gpenvid.server.service.process import Child
 from gpenvid.server.service.retention import remove_strangers, sweep
-from gpenvid.server.service.runner import Runner, restore_settings
+from gpenvid.server.service.runner import Runner, Wish, restore_settings
 from gpenvid.server.service.service import Service
 from gpenvid.server.service.settings import ServiceSettings
 from gpenvid.server.service.store import Job, QueueFull, State, Store
@@ -83,6 +85,35 @@ def test_what_is_not_on_record_is_removed_at_the_start(store: Store, settings: S
     remove_strangers(settings.data, store)
     assert [p.name for p in (settings.data / "jobs").iterdir()] == [kept]
     assert not list((settings.data / "pictures").iterdir())
+
+
+def test_a_complete_result_is_kept_though_nobody_took_note_of_it_and_its_source_is_gone(store: Store, settings: ServiceSettings) -> None:
+    job = _add(store, settings, 1, "queued", None)
+    store.change(job, media="reels/a.mp4")
+    runner = Runner(store, settings)
+    runner.start()
+    deadline = time.monotonic() + 60
+    while store.all_in("queued", "running") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    runner.end()
+    assert [(j.id, j.state, j.bytes) for j in store.newest(None, 9, 0)] == [(job, "done", 10)]
+    assert (settings.data / "jobs" / job / "result.mp4").exists()
+
+
+class _Running:
+    """A job's process that takes its time to stop."""
+
+    def stop(self) -> None:
+        """Not yet."""
+
+
+@pytest.mark.parametrize(("first", "then"), [("cancel", "pause"), ("delete", "pause"), ("delete", "cancel")])
+def test_what_is_being_removed_can_no_longer_be_kept(first: Wish, then: Wish, store: Store, settings: ServiceSettings) -> None:
+    job, runner = _add(store, settings, 1, "running", None), Runner(store, settings)
+    runner._current = (job, cast(Child, _Running()))
+    assert runner.wish(job, first)
+    assert not runner.wish(job, then)
+    assert runner._wishes == {job: first}
 
 
 def test_the_queue_is_bounded_and_counts_uploads_on_their_way(store: Store, settings: ServiceSettings) -> None:

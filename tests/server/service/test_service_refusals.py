@@ -151,6 +151,11 @@ def test_damaged_files_are_refused_or_restored_as_far_as_they_go(seed: int, serv
         refused(answer, served)
 
 
+def test_a_damaged_picture_is_not_too_large_whatever_it_is_called(served: Served) -> None:
+    answer = served.client.post("/v1/restore/image", files={"file": ("pixels.png", _png(64, 64, b"nonsense"))})
+    assert refused(answer, served, 415)["code"] == "input"
+
+
 def test_a_video_is_no_picture(served: Served) -> None:
     content = (SAMPLES / "old_film.mp4").read_bytes()
     error = refused(served.client.post("/v1/restore/image", files={"file": ("film.png", content)}), served, 415)
