@@ -14,10 +14,10 @@ SHORT = 18
 """Frames of a segment in these tests: a hundred frames are six segments."""
 
 _DRIVER = f"""
-from gpenvid.job import parts, video
+from gpenvid.job import parts, rendered
 parts.cut_segments.__defaults__ = ({SHORT},)
 if not %(room)s:
-    video.check_space = lambda *_: None
+    rendered.check_space = lambda *_: None
 from gpenvid.cli import main
 main()
 """

@@ -18,6 +18,7 @@ from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.media.orientation import DisplayGeometry, Orientation
 from gpenvid.media.sequence import sequence_files
 from gpenvid.media.stills import read_still
+from gpenvid.restore.restorer import Restorer
 
 
 @pytest.fixture
@@ -149,6 +150,57 @@ def test_a_folder_gives_a_folder(astronaut: np.ndarray, settings: RestoreSetting
     assert sorted(p.name for p in (tmp_path / "portraits_restored").iterdir()) == ["one.png", "two.jpg"]
     assert report.frames == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["portraits", "portraits_restored"]
+
+
+@pytest.mark.parametrize("kind", ["still", "folder", "sequence"])
+def test_what_was_put_there_meanwhile_is_not_replaced(
+    kind: str, astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    cv2.imwrite(str(tmp_path / "a" / "f_1.png"), astronaut[:, :, ::-1])
+    places = {
+        "still": ("a/f_1.png", "b.png", "b.png"),
+        "folder": ("a", "b", "b/f_1.png"),
+        "sequence": ("a/f_%d.png", "b_%d.png", "b_1.png"),
+    }
+    source, output, result = (tmp_path / name for name in places[kind])
+    real = Restorer.restore
+
+    def putting(self: Restorer, batch: list, *check: object) -> list:
+        result.parent.mkdir(exist_ok=True)
+        result.write_text("mine")
+        return real(self, batch, *check)
+
+    monkeypatch.setattr(Restorer, "restore", putting)
+    with pytest.raises(UsageError, match="exists already"):
+        gpenvid.restore(source, output, settings)
+    assert result.read_text() == "mine"
+    assert {p.name for p in tmp_path.iterdir()} == {"a", output.name if kind != "sequence" else "b_1.png"}
+
+
+def test_the_result_of_what_is_named_by_a_link_lies_beside_the_link(
+    astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("archive/scans", "work"):
+        (tmp_path / folder).mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "archive" / "scans" / "p.png"), astronaut[:, :, ::-1])
+    (tmp_path / "work" / "one.png").symlink_to(tmp_path / "archive" / "scans" / "p.png")
+    (tmp_path / "work" / "all").symlink_to(tmp_path / "archive" / "scans")
+    gpenvid.restore(tmp_path / "work" / "one.png", None, settings)
+    gpenvid.restore(tmp_path / "work" / "all", None, settings)
+    assert {p.name for p in (tmp_path / "work").iterdir()} == {"one.png", "one_restored.png", "all", "all_restored"}
+    assert [p.name for p in (tmp_path / "archive").iterdir()] == ["scans"]
+    monkeypatch.chdir(tmp_path / "archive" / "scans")
+    gpenvid.restore(".", None, settings)
+    assert {p.name for p in (tmp_path / "archive").iterdir()} == {"scans", "scans_restored"}
+
+
+def test_a_folder_does_not_take_the_place_of_a_file(settings: RestoreSettings, tmp_path: Path, astronaut: np.ndarray) -> None:
+    (tmp_path / "a").mkdir()
+    cv2.imwrite(str(tmp_path / "a" / "p.png"), astronaut)
+    (tmp_path / "b").write_text("mine")
+    with pytest.raises(UsageError, match="b: is a file: name a folder"):
+        gpenvid.restore(tmp_path / "a", tmp_path / "b", replace(settings, overwrite=True))
 
 
 @pytest.mark.parametrize("name", ["film.mov", "x.MP4", "x.png", "x_%03d.png"])

@@ -178,7 +178,7 @@ def test_what_the_analysis_does_not_know_of_is_rendered_anew_from_the_tracks_tha
     _unfinished(source, out, replace(settings, end=2.5), monkeypatch)
     said = Notes()
     with monkeypatch.context() as patch:
-        patch.setattr("gpenvid.job.video.analyse_frames", None)
+        patch.setattr("gpenvid.job.rendered.analyse_frames", None)
         report = gpenvid.restore(source, out, changed, said)
     assert any("rendering anew, from the tracks" in note for note in said.notes)
     assert not any("continuing" in note for note in said.notes)
@@ -194,7 +194,7 @@ def test_a_mistyped_track_number_does_not_cost_the_analysis(
     with pytest.raises(UsageError, match="there is no track 9"):
         gpenvid.restore(source, out, replace(settings, only=(9,)), said)
     assert said.notes == [f"what is finished is kept in {work_folder(out)}; a corrected command continues, --restart starts over"]
-    monkeypatch.setattr("gpenvid.job.video.analyse_frames", None)
+    monkeypatch.setattr("gpenvid.job.rendered.analyse_frames", None)
     gpenvid.restore(source, out, replace(settings, only=(1,)))
     assert not work_folder(out).exists()
 
@@ -346,6 +346,41 @@ def test_a_file_that_was_put_there_during_the_job_is_not_replaced(
     assert any("6 of 6 segments" in note for note in said.notes)
 
 
+def test_a_picture_that_was_put_there_during_the_job_is_not_replaced(
+    source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, real, out = replace(settings, end=0.5, preset=None), Restorer.restore, tmp_path / "f_%02d.png"
+
+    def putting(self: Restorer, batch: list, *check: object) -> list:
+        (tmp_path / "f_03.png").write_text("mine")
+        return real(self, batch, *check)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Restorer, "restore", putting)
+        with pytest.raises(UsageError, match=r"f_03\.png: exists already"):
+            gpenvid.restore(source, out, settings)
+    assert [p.read_text() for p in tmp_path.glob("*.png")] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "f_%02d.png"])
+def test_what_is_left_of_a_run_that_was_killed_after_its_last_word_goes_and_what_was_to_be_kept_stays(
+    name: str, source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "to").mkdir()
+    settings, out = replace(settings, end=0.3, preset=None), tmp_path / "to" / name
+    with monkeypatch.context() as patch:
+        patch.setattr("gpenvid.job.work._clear", lambda _: None)
+        gpenvid.restore(source, out, settings)
+    assert work_folder(out).is_dir()
+    with pytest.raises(UsageError, match="exists already"):
+        gpenvid.restore(source, out, settings)
+    assert not work_folder(out).exists()
+    gpenvid.restore(source, out, replace(settings, keep_work=True, overwrite=True))
+    with pytest.raises(UsageError, match="exists already"):
+        gpenvid.restore(source, out, settings)
+    assert work_folder(out).is_dir()
+
+
 def test_a_second_process_on_one_output_refuses(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     lock = FileLock(work_folder(out) / "lock", out)
@@ -399,15 +434,6 @@ def test_an_encoder_that_does_not_open_is_said_before_any_work(
     with pytest.raises(UsageError, match="does not open"):
         gpenvid.restore(source, tmp_path / "out.mp4", replace(settings, preset="sideways"))
     assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
-
-
-def test_a_kill_between_the_name_and_the_cleaning_up_leaves_no_folder(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    gpenvid.restore(source, out, replace(settings, keep_work=True, end=0.3))
-    assert (work_folder(out) / "journal.jsonl").exists()
-    with pytest.raises(UsageError, match="exists already"):
-        gpenvid.restore(source, out, settings)
-    assert not work_folder(out).exists()
 
 
 def test_an_assembled_file_that_lacks_pictures_gets_no_name(source: Path, settings: RestoreSettings, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_a_render_goes_by_the_tracks_that_stood_there_when_it_began(
         sidecar.write_text(json.dumps(nobody))
         return frames_in(frames, keep)
 
-    monkeypatch.setattr("gpenvid.job.video.frames_in", saved_meanwhile)
+    monkeypatch.setattr("gpenvid.job.rendered.frames_in", saved_meanwhile)
     report = gpenvid.restore(FILM, tmp_path / "o.mp4", RestoreSettings(model=str(tiny_model), tracks=sidecar, preset="ultrafast"))
     assert (report.tracks, report.faces) == (2, 100)
 

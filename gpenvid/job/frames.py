@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gpenvid.errors import InputError, UsageError, naming
-from gpenvid.job.identity import fingerprint, job_key
-from gpenvid.job.inputs import Input, check_output, check_space
+from gpenvid.errors import UsageError, naming
+from gpenvid.job.inputs import Input, check_output
 from gpenvid.job.models import Models
-from gpenvid.job.parts import chosen_range, cut_segments, frames_in
 from gpenvid.job.progress import Progress
-from gpenvid.job.render import Renderer, blend_settings
+from gpenvid.job.rendered import Rendered, frames_to_write, rendered
 from gpenvid.job.report import Report
-from gpenvid.job.segments import render_segments
-from gpenvid.job.video import ROOM, choose_people, kept_tracks
-from gpenvid.job.work import Work, is_half_named, opened_work
+from gpenvid.job.work import clean_up_after_success, is_half_named
 from gpenvid.media.pictures import encode_pictures
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader
@@ -49,6 +46,7 @@ def restore_to_pictures(
         UsageError: options or a kind of picture that do not fit.
     """
     reader = VideoReader(item.path, deinterlace=settings.deinterlace)
+    clean_up_after_success(output)
     overwrite = settings.overwrite or is_half_named(output)
     _check(item, output, reader.info, settings, overwrite=overwrite)
     warnings = _losses(item.path, reader.info, settings)
@@ -57,34 +55,13 @@ def restore_to_pictures(
     report = Report(str(item.path), str(output), warnings=warnings)
     for warning in warnings:
         progress.note(warning)
-    key = job_key(item.path, settings, models.finder, models.restorer, f"pictures {output.suffix.lower()}")
-    try:
-        with opened_work(
-            output, key, restart=settings.restart, keep=settings.keep_work, fits=partial(choose_people, settings), note=progress.note
-        ) as work:
-            keep = chosen_range(reader, settings)
-            with report.timed("analyse"):
-                tracks = kept_tracks(item, reader, keep, settings, models.detector, work, report, progress)
-            targets = [numbered(output, number) for number in range(1, tracks.frames + 1)]
-            for target in targets:
-                check_output(item, target, overwrite=overwrite)
-            # Segments and pictures stand side by side for a moment.
-            check_space(output.parent, 2 * _bytes_of(reader.info) * tracks.frames - work.size(), progress.note)
-
-            def open_renderer(counts: Report) -> Renderer:
-                return Renderer(tracks, models.restorer, models.template, blend_settings(settings), counts, progress, models.embedder)
-
-            with report.timed("render"):
-                progress.stage("render", tracks.frames)
-                encode = partial(encode_pictures, suffix=output.suffix.lower())
-                render_segments(item.path, frames_in(reader.frames(), keep), tracks, open_renderer, encode, work, report, progress)
-            if fingerprint(item.path) != key["the source"]:
-                raise InputError(f"{item.path}: has changed while it was restored", "leave it alone and run the command again")
-            with report.timed("assemble"):
-                progress.stage("assemble", 0)
-                _name(work, len(cut_segments(tracks.shots)), targets)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})", ROOM) from error
+    suffix = output.suffix.lower()
+    encode, name = partial(encode_pictures, suffix=suffix), f"pictures {suffix}"
+    # Segments and pictures stand side by side for a moment.
+    space = 2 * _bytes_of(reader.info) * frames_to_write(reader.info, settings)
+    with rendered(item, output, reader, settings, models, encode, name=name, space=space, report=report, progress=progress) as done:
+        targets = [numbered(output, number) for number in range(1, done.tracks.frames + 1)]
+        _name(done, targets, lambda target: check_output(item, target, overwrite=overwrite))
     left = [n for n in existing_numbers(output) if not 1 <= n <= len(targets)]
     if left:
         report.warnings.append(f"{len(left)} pictures of an earlier run, such as {numbered(output, left[0]).name}, lie beside the result")
@@ -120,15 +97,17 @@ def _bytes_of(info: VideoInfo) -> int:
     return round(info.geometry.width * info.geometry.height * samples * (1 if info.layout.bits == 8 else 2) * _SHARE)
 
 
-def _name(work: Work, segments: int, targets: list[Path]) -> None:
-    """Write the pictures of all segments, and give them their names when all are on the disk."""
-    parts: list[Path] = []
+def _name(done: Rendered, targets: list[Path], check: Callable[[Path], None]) -> None:
+    """Write the pictures of all segments, and give them their names when all are on the disk and may have them."""
+    work, parts = done.work, list[Path]()
     try:
-        for number in range(segments):
-            for picture in read_segment(work.segment_path(number)):
+        for segment in done.segments:
+            for picture in read_segment(segment):
                 parts.append(work.path / f"picture{len(parts):08d}.part")
                 parts[-1].write_bytes(picture.data)
                 sync(parts[-1])
+        for target in targets:
+            check(target)  # hours have passed since it was looked at
         work.save_naming(done=False)
         for part, target in zip(parts, targets, strict=True):
             part.replace(target)

@@ -55,8 +55,18 @@ def classify(path: Path) -> Input:
 def default_name(item: Input, suffix: str | None = None) -> str:
     """`NAME_restored.EXT`, or `NAME_restored` for a folder."""
     if item.kind == "folder":
-        return item.path.resolve().name + _SUFFIX
+        return _as_called(item).name + _SUFFIX
     return item.path.stem + _SUFFIX + (suffix or item.path.suffix)
+
+
+def default_output(item: Input, suffix: str | None = None) -> Path:
+    """`default_name` beside the input; where that is a link beside the link, for what it leads to may be an archive."""
+    return _as_called(item).with_name(default_name(item, suffix))
+
+
+def _as_called(item: Input) -> Path:
+    """The input's absolute path; `.` and `..` have no name before they are resolved."""
+    return item.path.resolve() if item.path.name in ("", "..") else item.path.absolute()
 
 
 def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
@@ -72,6 +82,8 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{output}: exists already", "name another -o, or add --overwrite")
     if item.kind != "folder" and output.is_dir():
         raise UsageError(f"{output}: is a folder", "name a file")
+    if item.kind == "folder" and output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: is a file", "name a folder")
     _check_folder(output.parent)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpenvid.errors import GpenvidError, InputError, UsageError
-from gpenvid.job.inputs import Input, check_output, default_name
+from gpenvid.job.inputs import Input, check_output, default_name, default_output
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
@@ -38,7 +38,8 @@ def video_result(item: Input, info: VideoInfo, output: Path | None) -> VideoResu
     if output is not None and not output.is_dir():
         return VideoResult(output, container_for_output(output), None)
     container, reason = container_for_source(item.path, info.container, alpha=info.layout.alpha)
-    return VideoResult((output or item.path.parent) / default_name(item, container.suffix), container, reason)
+    path = default_output(item, container.suffix) if output is None else output / default_name(item, container.suffix)
+    return VideoResult(path, container, reason)
 
 
 def named_output(output: str | Path, items: Iterable[Input]) -> Path:
@@ -120,4 +121,4 @@ def _result_of(item: Input, target: Path | None) -> Path | None:
             return video_result(item, VideoReader(item.path).info, target).path.resolve()
         except GpenvidError:
             return None
-    return item.path.resolve().parent / default_name(item) if target is None else target.resolve()
+    return (default_output(item) if target is None else target).resolve()

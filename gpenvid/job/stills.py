@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from gpenvid.errors import BatchError, GpenvidError, InputError, StoppedError, UsageError, as_known, gravest, naming
@@ -13,7 +14,7 @@ from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.film import film_of_pictures
-from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_name
+from gpenvid.job.inputs import Input, check_output, check_picture_settings, default_output
 from gpenvid.job.models import Models
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.render import Renderer, blend_settings
@@ -69,12 +70,15 @@ def restore_pictures(
         UsageError: an output that does not fit the input, or, with `strict`, cannot hold all of it.
     """
     check_picture_settings(item.kind, settings)
-    targets = _targets(item, output, settings)
+    named = default_output(item) if output is None else output
+    targets = _targets(item, named)
+    check = partial(_check, item, named, targets, overwrite=settings.overwrite)
+    check()
     if item.kind == "sequence":  # the others are looked at one by one
         layout = read_frame(item.files[0]).layout
         with naming(targets[0], UsageError):
             check_samples(targets[0].suffix.lower(), layout.model, bits=layout.bits, alpha=layout.alpha)
-    report = Report(str(item.path), str(_named(item, output)))
+    report = Report(str(item.path), str(named))
     related = item.kind == "sequence"
     progress.stage("restore", len(item.files))
     parts: list[tuple[Path, Path]] = []
@@ -119,6 +123,7 @@ def restore_pictures(
                 failed.append(as_known(error, group[0][0]))
                 report.warnings.append(str(failed[-1]))
                 progress.note(f"failed: {failed[-1]}")
+        check()  # hours may have passed
         for part, target in parts:
             target.parent.mkdir(exist_ok=True)
             part.replace(target)
@@ -135,29 +140,29 @@ def restore_pictures(
     return report
 
 
-def _named(item: Input, output: Path | None) -> Path:
-    return output or item.path.resolve().with_name(default_name(item))
+def _targets(item: Input, named: Path) -> list[Path]:
+    """The file every picture goes to.
 
-
-def _targets(item: Input, output: Path | None, settings: RestoreSettings) -> list[Path]:
-    """The file every picture goes to, checked."""
-    named = _named(item, output)
+    Raises:
+        UsageError: the output does not fit the input.
+    """
     if item.kind == "folder":
         if is_still(named) or is_container(named):
             raise UsageError(f"{named}: a folder of pictures gives a folder", "name a folder; for a film name its numbered frames")
-        check_output(item, named, overwrite=settings.overwrite)
         return [named / f.name for f in item.files]
     if item.kind == "still":
         if not is_still(named):
             raise UsageError(f"{named}: a picture gives a picture", "name it .png, .jpg, .tif or .webp")
-        check_output(item, named, overwrite=settings.overwrite)
         return [named]
     if not (is_pattern(named) and is_still(named)):
         raise UsageError(f"{named}: a numbered sequence gives a numbered sequence", "name it like restored_%04d.png")
-    targets = [numbered(named, number_in(f, item.path)) for f in item.files]
-    for target in targets:
-        check_output(item, target, overwrite=settings.overwrite)
-    return targets
+    return [numbered(named, number_in(f, item.path)) for f in item.files]
+
+
+def _check(item: Input, named: Path, targets: list[Path], *, overwrite: bool) -> None:
+    """Make sure that all results may be written; see `check_output`."""
+    for target in [named] if item.kind == "folder" else targets:
+        check_output(item, target, overwrite=overwrite)
 
 
 def _frames(files: list[Path]) -> Iterator[tuple[Frame, StillExtras]]:

@@ -15,6 +15,7 @@ from gpenvid.job.journal import Journal, decode_records
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.lock import FileLock
 from gpenvid.media.segments import is_complete, sync
+from gpenvid.media.sequence import existing_numbers, is_pattern
 
 _OURS = ("journal.jsonl", "tracks.json", "tracks.json.part", "*.seg", "*.part", "result.*")
 
@@ -145,6 +146,7 @@ def opened_work(
         with journal:
             try:
                 _begin(path, journal, key, restart=restart, fits=fits, note=note)
+                journal.append({"kept": keep})
                 yield Work(path, journal)
                 stay = keep
             except BaseException as error:
@@ -165,21 +167,23 @@ def opened_work(
 def clean_up_after_success(output: Path) -> None:
     """Remove the work folder of a run that was killed between naming its result and cleaning up.
 
+    Args:
+        output: a file, or a pattern of numbered pictures.
+
     Raises:
         UsageError: another process works on this output.
         InputError: the folder cannot be read or removed.
     """
     path = work_folder(output)
     journal = path / "journal.jsonl"
-    if not (journal.exists() and output.is_file()):
+    if not (journal.exists() and (existing_numbers(output) if is_pattern(output) else output.is_file())):
         return
     try:
         lock = FileLock(path / "lock", output)
         done = False
         try:
             with Journal(journal) as record:
-                facts = output.stat()
-                done = record.last("result") == [facts.st_size, facts.st_mtime_ns]
+                done = not record.last("kept") and _is_named(record, output)
             if done:
                 _clear(path)
         finally:
@@ -188,6 +192,13 @@ def clean_up_after_success(output: Path) -> None:
         raise InputError(f"{path}: cannot be read or removed ({error.strerror})", "remove it, or choose another -o") from error
     if done:
         _remove_if_empty(path)
+
+
+def _is_named(record: Journal, output: Path) -> bool:
+    if is_pattern(output):
+        return record.last("naming") is False
+    facts = output.stat()
+    return bool(record.last("result") == [facts.st_size, facts.st_mtime_ns])
 
 
 def is_half_named(output: Path) -> bool:
