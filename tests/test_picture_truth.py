@@ -309,6 +309,34 @@ def test_closed_captions_stay_in_the_picture_or_are_named(
     assert any("closed captions" in w for w in report.warnings) != kept
 
 
+def test_alpha_of_webm_is_kept_after_a_remux_too(settings: RestoreSettings, tmp_path: Path) -> None:
+    """FFmpeg writes the mark of alpha as a tag as well, in capitals, and then reads that one."""
+    made, source = encode(tmp_path / "made.webm", "libvpx-vp9", "yuva420p", portraits(alpha=True)), tmp_path / "film.webm"
+    with av.open(str(made)) as old, av.open(str(source), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        stream.metadata["alpha_mode"] = "1"
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    with av.open(str(source)) as file:
+        assert file.streams.video[0].metadata["ALPHA_MODE"] == "1"
+    report = gpenvid.restore(source, None, replace(settings, preset=None))
+    assert Path(report.output).suffix == ".mkv"
+    _check(source, report)
+    with av.open(report.output) as file:
+        assert file.streams.video[0].codec_context.pix_fmt == "yuva420p"
+        assert "alpha_mode" not in {key.lower() for key in file.streams.video[0].metadata}
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "size"), [("yuv420p", (322, 239)), ("yuva420p", (320, 179)), ("yuv422p", (319, 240)), ("yuv420p16le", (322, 179))]
+)
+def test_ffv1_takes_films_of_odd_sizes(pixel_format: str, size: tuple[int, int], settings: RestoreSettings, tmp_path: Path) -> None:
+    source = encode(tmp_path / "film.mkv", "ffv1", pixel_format, portraits(size=size, alpha="a4" in pixel_format))
+    _check(source, gpenvid.restore(source, None, replace(settings, codec="ffv1", preset=None)))
+
+
 def test_the_service_too_names_a_container_that_holds_alpha(tmp_path: Path) -> None:
     source = encode(tmp_path / "film.webm", "libvpx-vp9", "yuva420p", portraits(alpha=True))
     assert inspect_file(source, RestoreSettings(), name="film.webm", max_pixels=10**7).result_suffix == ".mkv"

@@ -57,7 +57,7 @@ def options_for(encoder: str, pixel_format: str, request: EncoderRequest, info: 
     if encoder == "libvpx-vp9":
         options |= {"crf": f"{crf:g}", "b": "0", "row-mt": "1", "deadline": "good", "cpu-used": request.preset or "4"}
     if encoder == "ffv1":
-        options |= {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
+        options |= {"level": "3", "g": "1", "slicecrc": "1"}  # without slices FFmpeg takes the first number that the size allows
     if encoder == "png":
         options["pred"] = "mixed"
     if encoder == "prores_ks":

@@ -144,7 +144,7 @@ def main_video_stream(container: InputContainer, path: Path) -> VideoStream:
 def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     """A decoder that sees the alpha of WebM's VP8 and VP9, which FFmpeg's own leaves out; None where there is none."""
     name = stream.codec_context.name
-    if name not in ("vp8", "vp9") or stream.metadata.get("alpha_mode") != "1":
+    if name not in ("vp8", "vp9") or _tag(stream, "ALPHA_MODE") != "1":
         return None
     try:
         context = av.CodecContext.create({"vp8": "libvpx", "vp9": "libvpx-vp9"}[name], "r")
@@ -156,14 +156,18 @@ def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     return context
 
 
+def _tag(stream: VideoStream, name: str) -> str:
+    """One of the tags that Matroska's muxers write for a stream, whatever its case and language; empty where there is none."""
+    return next((value for key, value in stream.metadata.items() if key.upper().split("-")[0] == name), "")
+
+
 _LONGEST = 1e9  # seconds: thirty years
 
 
 def _tagged_duration(stream: VideoStream) -> float:
     """Seconds by the tag that Matroska's muxers write for every stream, as 00:01:02.5; 0 where there is none."""
-    told = next((value for key, value in stream.metadata.items() if key.upper().split("-")[0] == "DURATION"), "")
     try:
-        hours, minutes, seconds = map(float, told.split(":"))
+        hours, minutes, seconds = map(float, _tag(stream, "DURATION").split(":"))
     except ValueError:
         return 0.0
     length = 3600 * hours + 60 * minutes + seconds

@@ -15,7 +15,7 @@ from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
 # Written by the muxer itself, or about the file's own bytes.
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 OWN_STREAM_TAGS = {"encoder", "duration", "number_of_frames", "number_of_bytes", "bps", "_statistics_writing_app", "_statistics_tags"}
-OWN_STREAM_TAGS |= {"_statistics_writing_date_utc"}
+OWN_STREAM_TAGS |= {"_statistics_writing_date_utc", "alpha_mode"}
 # What Matroska needs to attach a file; FFmpeg reads them as tags.
 _FILE_NAMES = {"filename", "mimetype"}
 
