@@ -21,6 +21,7 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import GpenvidError, InputError, UsageError
 from gpenvid.job.parts import cut_segments
+from gpenvid.job.sidecar import write_sidecar
 from gpenvid.job.work import work_folder
 from gpenvid.lock import FileLock
 from gpenvid.media.audit import audit
@@ -214,6 +215,26 @@ def test_a_mistyped_track_number_does_not_cost_the_segments(
     assert sorted(work_folder(out).glob("*.seg")) == before
     gpenvid.restore(source, out, settings, said)
     assert any("continuing" in note for note in said.notes)
+
+
+@pytest.mark.parametrize("content", ["no json", "of another film"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_sidecar_that_does_not_fit_does_not_cost_the_segments(
+    content: str, restart: bool, source: Path, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, sidecar = tmp_path / "out.mp4", tmp_path / "tracks.json"
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 60, RuntimeError())
+        with pytest.raises(GpenvidError):
+            gpenvid.restore(source, out, settings)
+    before = sorted(work_folder(out).glob("*.seg"))
+    sidecar.write_text(content)
+    if content == "of another film":
+        write_sidecar(gpenvid.analyse(source, replace(settings, end=1.0)), sidecar)
+    with pytest.raises(InputError, match=r"tracks\.json"):
+        gpenvid.restore(source, out, replace(settings, tracks=sidecar, restart=restart))
+    assert before
+    assert sorted(work_folder(out).glob("*.seg")) == before
 
 
 def test_damaged_tracks_are_not_rendered_from(

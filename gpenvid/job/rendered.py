@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from gpenvid.errors import InputError
@@ -73,13 +73,19 @@ def rendered(
         UsageError: another process works on this output, or there are no such people.
     """
     key = job_key(item.path, settings, models.finder, models.restorer, name)
-    fits = partial(_choose_people, settings)
+    keep = chosen_range(reader, settings)
+    named = None if settings.tracks is None else cache(partial(_from_sidecar, item, reader, keep, settings, settings.tracks))
+
+    def fits(saved: Tracks | None) -> None:
+        if tracks := saved or (named and named()):
+            _choose_people(settings, tracks)
+
     try:
         with opened_work(output, key, restart=settings.restart, keep=settings.keep_work, fits=fits, note=progress.note) as work:
             check_space(output.parent, space - work.size(), progress.note)
-            keep = chosen_range(reader, settings)
             with report.timed("analyse"):
-                tracks = _kept_tracks(item, reader, keep, settings, models.detector, work, report, progress)
+                find = named or partial(_analyse, item, reader, keep, settings, models.detector, report.stages, progress)
+                tracks = _kept_tracks(find, item, reader, settings, work, report, progress)
 
             def open_renderer(counts: Report) -> Renderer:
                 return Renderer(tracks, models.restorer, models.template, blend_settings(settings), counts, progress, models.embedder)
@@ -110,11 +116,10 @@ def _choose_people(settings: RestoreSettings, tracks: Tracks) -> Tracks:
 
 
 def _kept_tracks(
+    find: Callable[[], Tracks],
     item: Input,
     reader: VideoReader,
-    keep: TimeRange,
     settings: RestoreSettings,
-    detector: Detector | None,
     work: Work,
     report: Report,
     progress: Progress,
@@ -122,7 +127,7 @@ def _kept_tracks(
     """The tracks to render, from an earlier run where there was one."""
     saved = work.saved_tracks()
     if saved is None:
-        found = _find_tracks(item, reader, keep, settings, detector, report.stages, progress)
+        found = find()
         faults = reader.faults.sentences(item.path)
         saved = work.save_tracks(found, faults), faults
     tracks, faults = saved
@@ -134,7 +139,7 @@ def _kept_tracks(
     return tracks
 
 
-def _find_tracks(
+def _analyse(
     item: Input,
     reader: VideoReader,
     keep: TimeRange,
@@ -143,24 +148,28 @@ def _find_tracks(
     stages: list[StageTimes],
     progress: Progress,
 ) -> Tracks:
-    """The tracks of the chosen part: from the sidecar where one is named, else analysed.
-
-    Args:
-        detector: None only where a sidecar is named.
+    """The tracks of the chosen part.
 
     Raises:
-        InputError: no frame lies in the chosen part, or the sidecar tells of another clip.
+        InputError: no frame lies in it.
     """
-    if settings.tracks is None:
-        assert detector is not None
-        progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
-        wanted, chosen = frames_in(reader.frames(), keep), tracker_settings(settings)
-        tracks = analyse_frames(wanted, reader.info.geometry, detector, progress, settings=chosen, stages=stages)
-        if not tracks.frames:
-            raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
-        return tracks
+    assert detector is not None, "there is one wherever no sidecar is named"
+    progress.stage("analyse", reader.info.frame_count if keep.is_whole else 0)
+    wanted, chosen = frames_in(reader.frames(), keep), tracker_settings(settings)
+    tracks = analyse_frames(wanted, reader.info.geometry, detector, progress, settings=chosen, stages=stages)
+    if not tracks.frames:
+        raise InputError(f"{item.path}: no frame lies in the chosen part", "check --start and --end")
+    return tracks
+
+
+def _from_sidecar(item: Input, reader: VideoReader, keep: TimeRange, settings: RestoreSettings, path: Path) -> Tracks:
+    """The tracks that a sidecar tells of.
+
+    Raises:
+        InputError: it cannot be read, or tells of another clip.
+    """
     # Before the frames are counted, which takes its time: the render goes by what stood there when it was started.
-    tracks = read_sidecar(settings.tracks)
+    tracks = read_sidecar(path)
     frames = sum(1 for _ in frames_in(reader.frames(), keep))
-    check_tracks_of(tracks, settings.tracks, item.path, frames, reader.info.display_size, settings.start)
+    check_tracks_of(tracks, path, item.path, frames, reader.info.display_size, settings.start)
     return tracks

@@ -19,6 +19,8 @@ from gpenvid.media.sequence import existing_numbers, is_pattern
 
 _OURS = ("journal.jsonl", "tracks.json", "tracks.json.part", "*.seg", "*.part", "result.*")
 
+Fits = Callable[[Tracks | None], object]
+
 
 @dataclass(frozen=True)
 class SegmentRecord:
@@ -114,9 +116,7 @@ class Work:
 
 
 @contextmanager
-def opened_work(
-    output: Path, key: Key, *, restart: bool, keep: bool, fits: Callable[[Tracks], object], note: Callable[[str], None]
-) -> Iterator[Work]:
+def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, fits: Fits, note: Callable[[str], None]) -> Iterator[Work]:
     """Take the work folder of an output; what it holds is usable if it was made for the same key, tracks also if the analysis was the same.
 
     On success the folder goes. On an error it stays if anything in it is worth continuing from.
@@ -124,7 +124,8 @@ def opened_work(
     Args:
         restart: start over whatever is there.
         keep: the folder stays on success too.
-        fits: called with tracks that are there before anything made from them is thrown away; raises where the command does not fit them.
+        fits: called before anything that is there is thrown away, with the tracks that stay, None where they go too; raises where the
+            command cannot be done.
         note: told when the job continues, or starts over and why.
 
     Raises:
@@ -217,15 +218,17 @@ def is_half_named(output: Path) -> bool:
     return next((bool(record["naming"]) for record in reversed(records) if "naming" in record), False)
 
 
-def _begin(path: Path, journal: Journal, key: Key, *, restart: bool, fits: Callable[[Tracks], object], note: Callable[[str], None]) -> None:
+def _begin(path: Path, journal: Journal, key: Key, *, restart: bool, fits: Fits, note: Callable[[str], None]) -> None:
     before, tracks, half_named = journal.last("job"), None, bool(journal.last("naming"))
     if before is not None:
         different = changes(before, key)
         if restart:
+            fits(None)
             note("starting over, as asked")
         elif not different:
             return
         elif concern_tracks(different) or (saved := Work(path, journal).saved_tracks()) is None:
+            fits(None)
             note(f"starting over: since the work in {path} was begun {', '.join(different)} changed")
         else:
             fits(saved[0])
