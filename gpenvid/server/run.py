@@ -127,9 +127,11 @@ def serve(app: App, opened: socket.socket, *, ready: Callable[[], None], stoppin
 def _configuration(app: Any) -> uvicorn.Config:
     import uvicorn
 
+    from gpenvid.server.connections import PatientProtocol
+
     return uvicorn.Config(
         app,
-        http="h11",
+        http=PatientProtocol,
         ws="none",
         loop="asyncio",
         lifespan="on",

@@ -141,6 +141,75 @@ def test_labels_lie_on_the_picture(serve, page, make_clip) -> None:
     assert label["x"] - stage["x"] > (stage["width"] - stage["height"] * 180 / 320) / 2
 
 
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (320, 256), (740, 360)])
+def test_everything_can_be_reached_in_a_low_window(serve, page, width: int, height: int) -> None:
+    """A phone on its side, or a page enlarged two or four times."""
+    served = serve(SAMPLES / "interview.mp4")
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(served.address)
+    settled(page, 0)
+    page.wait_for_selector("#render:not([disabled])")
+    for control in ("#play", "#strength", "#copy", "#render"):
+        page.locator(control).focus()
+        shot(page, f"low-{width}-{control[1:]}")
+        assert page.evaluate(
+            """(control) => {
+              const box = document.querySelector(control).getBoundingClientRect();
+              const there = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+              return document.querySelector(control).contains(there);
+            }""",
+            control,
+        ), control
+
+
+def test_a_request_that_did_not_reach_the_server_is_made_again(serve, page) -> None:
+    served, lost = serve(SAMPLES / "old_film.mp4"), []
+    at_a_face(page, served)
+
+    def lose(route) -> None:
+        if lost.count(route.request.url):
+            route.continue_()
+        else:
+            lost.append(route.request.url)
+            route.abort()
+
+    page.route("**/api/frame/99?*", lose)
+    page.keyboard.press("End")
+    settled(page, 99)
+    assert lost
+    assert not page.locator("#notice.failed").is_visible()
+
+
+def test_who_is_in_the_picture_is_said_though_it_is_known_late(serve, page) -> None:
+    served = serve(SAMPLES / "interview.mp4")
+    page.route("**/api/places?*", lambda route: (page.wait_for_timeout(800), route.continue_()))
+    page.goto(served.address)
+    settled(page, 0)
+    page.wait_for_selector('#canvas[aria-label*="person 1"]')
+
+
+def test_a_window_that_nobody_sees_leaves_its_connection_to_others_and_catches_up_when_it_is_seen(serve, page) -> None:
+    served = serve(SAMPLES / "old_film.mp4")
+    at_a_face(page, served)
+    other = page.context.new_page()
+    at_a_face(other, served)
+    news: list[str] = []
+    page.on("request", lambda request: news.append(request.url) if "/api/events" in request.url else None)
+    turn = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(turn, True)
+    other.locator("#grain").fill("40")
+    other.keyboard.press("Control+s")
+    other.wait_for_selector("#save-state:text-is('choices saved')")
+    page.wait_for_timeout(500)
+    assert page.input_value("#grain") == "0"
+    page.evaluate(turn, False)
+    page.wait_for_selector("#grain-out:text-is('40 %')")
+    assert len(news) == 1
+
+
 def test_a_frame_that_cannot_be_shown_says_why_and_is_not_waited_for(serve, page) -> None:
     served = serve(SAMPLES / "old_film.mp4")
     at_a_face(page, served)

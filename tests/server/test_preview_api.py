@@ -24,6 +24,7 @@ from gpenvid.job.analyse import analyse
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.pictures import display_picture
+from gpenvid.job.preview.rendering import is_there
 from gpenvid.job.progress import Silent
 from gpenvid.job.sidecar import write_sidecar
 from gpenvid.media.loop import read_sound
@@ -230,11 +231,11 @@ def test_a_render_into_numbered_pictures_is_asked_about_before_it_replaces_some(
 ) -> None:
     (tmp_path / "stills").mkdir()
     session.output = session.target = tmp_path / "stills" / "f_%04d.png"
-    assert not session.status()["exists"]
+    assert not is_there(session.target)
     client.post("/api/render", json={"page": choices(tiny_model)})
     until(lambda: session.render.status.state == "done")
     status = session.status()
-    assert status["exists"]
+    assert is_there(session.target)
     assert not status["render"]["single"]
     assert len(list((tmp_path / "stills").glob("*.png"))) == 150
     assert client.post("/api/render", json={"page": choices(tiny_model)}).json()["error"]["code"] == "exists"

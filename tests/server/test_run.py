@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -50,6 +52,35 @@ def test_a_server_takes_a_free_port_and_stops_when_asked(kind: signal.Signals) -
     assert urllib.request.urlopen(address, timeout=10).read() == b"here"
     process.send_signal(kind)
     assert process.stdout.read().split() == ["stopping", "after"]
+    assert process.wait() == 0
+    limit.cancel()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_connections_that_bring_no_request_are_closed_and_leave_room_for_those_that_do() -> None:
+    limits = "import gpenvid.server.connections as c; c.HEAD_SECONDS, c.MOST = 0.5, 20\n"
+    process = subprocess.Popen([sys.executable, "-c", limits + _SERVER], stdout=subprocess.PIPE, text=True)
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    place = ("127.0.0.1", int(address.rsplit(":", 1)[1]))
+    idle = []
+    for number in range(40):
+        idle.append(socket.create_connection(place, timeout=10))
+        idle[-1].sendall(b"GET / HTTP/1.1\r\nHost: 127" if number % 2 else b"")
+    for connection in idle:
+        try:
+            assert connection.recv(100) == b""
+        except ConnectionResetError:
+            continue
+    assert urllib.request.urlopen(address, timeout=10).read() == b"here"
+    with socket.create_connection(place, timeout=10) as slow:
+        for part in (b"GET / HTTP/1.1\r\n", b"Host: 127.0.0.1\r\n", b"\r\n"):
+            slow.sendall(part)
+            time.sleep(0.1)
+        assert slow.recv(100).startswith(b"HTTP/1.1 200")
+    process.terminate()
     assert process.wait() == 0
     limit.cancel()
 

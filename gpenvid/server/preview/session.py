@@ -19,7 +19,7 @@ from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.loop import check_loop, make_loop
 from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
-from gpenvid.job.preview.rendering import RenderJob, command_line, default_output, is_there
+from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
 from gpenvid.job.progress import Progress
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
@@ -112,7 +112,7 @@ class PreviewSession:
             analysis, loop = asdict(self._analysis), asdict(self._loop)
         analysis |= {"readable": len(self.clip.index), "restorable": min(self.clip.tracks.frames, len(self.clip.index))}
         going = {"analysis": analysis, "loop": loop, "render": told}
-        return {"session": self.id, **going, "exists": is_there(self.target), "saves": self.saves}
+        return {"session": self.id, **going, "saves": self.saves}
 
     def plain(self, text: str) -> str:
         """A sentence without folders: the page needs none, and pictures of it get around."""

@@ -36,7 +36,7 @@ async function readClip() {
     const rate = clip.rate ? ` · ${Number(clip.rate.toFixed(3))} fps` : "";
     byId("clip-facts").textContent = `${clip.width}×${clip.height}${rate} · ${clip.frames} frames`;
   } catch (error) {
-    if (!(error instanceof Refused)) update({ connected: false });
+    outdated ||= !(error instanceof Refused); // that the server is gone is for the news to say
   } finally {
     reading = false;
     if (outdated) {

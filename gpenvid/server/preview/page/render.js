@@ -28,16 +28,14 @@ export function startRender() {
 
 async function start(overwrite) {
   problem = "";
-  replacing = !overwrite && state.status.exists;
-  if (!replacing) {
-    try {
-      await sent("/api/render", (page) => ({ page, overwrite }));
-      say("The render has begun");
-      setTimeout(() => byId("render-progress").scrollIntoView({ block: "nearest" }), 300);
-    } catch (error) {
-      replacing = error.code === "exists";
-      if (!replacing) problem = error.message;
-    }
+  replacing = false;
+  try {
+    await sent("/api/render", (page) => ({ page, overwrite }));
+    say("The render has begun");
+    setTimeout(() => byId("render-progress").scrollIntoView({ block: "nearest" }), 300);
+  } catch (error) {
+    replacing = error.code === "exists";
+    if (!replacing) problem = error.message;
   }
   lay();
   if (replacing) byId("replace").focus();

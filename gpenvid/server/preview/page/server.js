@@ -28,8 +28,17 @@ export async function getPicture(address, signal) {
   return createImageBitmap(blob);
 }
 
+// Browsers open six connections to a server: a window that nobody sees leaves its own to the others.
 export function listen(onStatus, onLost) {
-  const events = new EventSource("/api/events");
-  events.onmessage = (event) => onStatus(JSON.parse(event.data));
-  events.onerror = () => onLost();
+  let events = null;
+  const follow = () => {
+    events?.close();
+    events = null;
+    if (document.hidden) return;
+    events = new EventSource("/api/events");
+    events.onmessage = (event) => onStatus(JSON.parse(event.data));
+    events.onerror = () => onLost();
+  };
+  document.addEventListener("visibilitychange", follow);
+  follow();
 }

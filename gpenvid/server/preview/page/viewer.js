@@ -15,6 +15,7 @@ const context = canvas.getContext("2d", { alpha: false });
 const wipe = byId("wipe");
 const LABELS = 200; // screen pixels that the two labels need beside one another
 const AGAIN = 100; // milliseconds
+const RETRY = 1000; // the same, where the server was not reached
 const DRAG = 4; // screen pixels from which a press is a drag and no click
 
 let shown = { left: null, right: null }; // the pictures on the screen: {where, bitmap}
@@ -40,6 +41,7 @@ export function startViewer() {
     if (!onlyStatus || now.frame >= (before.status?.analysis.restorable ?? 0) || !shown.left) refresh();
   });
   watch(["wipe", "trouble"], draw);
+  watch(["places"], describe);
   startWipe();
   startPan();
 }
@@ -98,7 +100,7 @@ function refresh() {
           }
           if (error.code === "not-yet") return;
           if (error instanceof Refused) update({ trouble: error.message });
-          else update({ connected: false });
+          else if (where === wantedBy(side)) setTimeout(refresh, RETRY);
         });
     }
   }
@@ -242,10 +244,12 @@ function layLabels(hasLeft, hasRight, both) {
   byId("label-right").style.top = `${last.y / ratio}px`;
 }
 
+// Places may come after the picture.
 function describe() {
-  if (!state.clip) return;
+  if (!state.clip || isBusy()) return;
   const here = state.places.map(([id]) => `person ${id}${person(id).included ? "" : ", left out"}`).join(", ");
   const text = `Frame ${state.frame}, ${clockText(state.times[state.frame] ?? 0)}. ${here || "No face in this frame"}.`;
+  if (canvas.getAttribute("aria-label") === text) return;
   canvas.setAttribute("aria-label", text);
   say(text);
 }
