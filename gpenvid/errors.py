@@ -51,6 +51,10 @@ class InputError(GpenvidError):
     exit_code = ExitCode.INPUT
 
 
+class NoRoomError(InputError):
+    """The disk is full, or will be."""
+
+
 class TooLargeError(InputError):
     """A picture has more pixels than are taken."""
 

@@ -27,11 +27,12 @@ _KINDS: dict[str, tuple[type, str]] = {
 
 
 _MOST_BATCH = 1024
+WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def is_weight_file(model: str | Path) -> bool:
     """Whether a model is named by a file of weights, told by its extension, and not by its own name."""
-    return Path(model).suffix in (".pth", ".pt", ".safetensors")
+    return Path(model).suffix in WEIGHT_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gpenvid.errors import InputError, UsageError
+from gpenvid.errors import InputError, NoRoomError, UsageError
 from gpenvid.media.sequence import fits, folder_files, is_pattern, is_sequence, sequence_files
 from gpenvid.media.stills import is_still
 from gpenvid.settings import RestoreSettings
@@ -154,11 +154,11 @@ def check_space(folder: Path, needed: int, note: Callable[[str], None]) -> None:
     An estimate can be twice too high, so only half of it is asked for; between that and the whole, a note says so.
 
     Raises:
-        InputError: if fewer than half of `needed` bytes are free.
+        NoRoomError: if fewer than half of `needed` bytes are free.
     """
     free = shutil.disk_usage(folder).free
     told = f"{folder}: {free / 1e6:.0f} MB free, about {needed / 1e6:.0f} MB needed"
     if free < needed / 2:
-        raise InputError(told, "make room or choose another -o")
+        raise NoRoomError(told, "make room or choose another -o")
     if free < needed:
         note(told)

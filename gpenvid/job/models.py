@@ -22,7 +22,7 @@ from gpenvid.restore.cards import BUILT_IN_DETECTOR, Kind, ModelCard, find_card
 from gpenvid.restore.choices import choose_device
 from gpenvid.restore.restorer import Restorer, load_restorer
 from gpenvid.restore.weights import locate, obtain, read_state_dict, tensors_of
-from gpenvid.settings import RestoreSettings, is_weight_file
+from gpenvid.settings import WEIGHT_SUFFIXES, RestoreSettings, is_weight_file
 
 DETECTORS = ("auto", "builtin", "retinaface-mobilenet", "retinaface-resnet50")
 
@@ -137,6 +137,8 @@ def open_restorer(settings: RestoreSettings, progress: Progress, *, few: bool = 
     if is_weight_file(path):
         card = ModelCard(path.stem, "restorer", path.name, "not known", "a file named by the user")
     else:
+        if path.is_file():
+            raise UsageError(f"{path}: is no weight file by its name", f"its name must end in {', '.join(WEIGHT_SUFFIXES)}")
         card = find_card(settings.model, "restorer")
         path = fetch(card, progress)
     restorer = load_restorer(

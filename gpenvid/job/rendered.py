@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from gpenvid.errors import InputError
+from gpenvid.errors import InputError, NoRoomError
 from gpenvid.faces.detector import Detector
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
@@ -70,6 +71,7 @@ def rendered(
 
     Raises:
         InputError: the source cannot be read, or has changed meanwhile, or the place cannot be written to.
+        NoRoomError: the disk is full, or will be.
         UsageError: another process works on this output, or there are no such people.
     """
     key = job_key(item.path, settings, models.finder, models.restorer, name)
@@ -99,7 +101,8 @@ def rendered(
                 progress.stage("assemble", 0)
                 yield Rendered(tracks, work, [work.segment_path(i) for i in range(len(cut_segments(tracks.shots)))])
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})", _ROOM) from error
+        kind = NoRoomError if error.errno in (errno.ENOSPC, errno.EDQUOT) else InputError
+        raise kind(f"{output}: cannot be written ({error.strerror})", _ROOM) from error
 
 
 def frames_to_write(info: VideoInfo, settings: RestoreSettings) -> int:

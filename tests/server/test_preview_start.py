@@ -44,24 +44,3 @@ def test_it_says_where_it_is_asks_for_the_token_and_ends_when_told(tmp_path: Pat
     finally:
         process.kill()
     assert not list(tmp_path.glob("*.json"))
-
-
-def test_what_cannot_be_previewed_is_refused_in_one_line(tmp_path: Path, tiny_model: Path) -> None:
-    (tmp_path / "bad.json").write_text('{"gpenvid_tracks": 1}')
-    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    shutil.copy(SAMPLES / "interview.mp4", tmp_path)
-    refusals = [
-        (["missing.mp4"], 3, "no such file"),
-        (["picture.png"], 2, "is no video"),
-        (["interview.mp4", "-o", "interview.mp4"], 2, "the output is the source"),
-        (["interview.mp4", "--tracks", "interview.mp4"], 2, "is a source"),
-        (["interview.mp4", "--tracks", "a.mp4", "-o", "a.mp4"], 2, "a.mp4: is something else that this command reads or writes"),
-        (["interview.mp4", "--tracks", "bad.json"], 3, "bad.json"),
-        (["interview.mp4", "-o", "out.avi"], 2, "cannot write .avi"),
-    ]
-    started = [run(*arguments, "--model", tiny_model, folder=tmp_path) for arguments, _, _ in refusals]
-    for process, (_, code, word) in zip(started, refusals, strict=True):
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == code, said
-        assert word in said
-        assert len(said.strip().splitlines()) == 1

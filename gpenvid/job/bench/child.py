@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from gpenvid.errors import GpenvidError
@@ -34,9 +33,3 @@ def in_own_process(work: Callable[P, R], *arguments: P.args, **others: P.kwargs)
             for process in (getattr(pool, "_processes", None) or {}).values():
                 process.terminate()
             raise
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process now, 0 where the system does not tell."""
-    status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * 4096 if status.is_file() else 0

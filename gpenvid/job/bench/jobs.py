@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from gpenvid.errors import GpenvidError
-from gpenvid.job.bench.child import in_own_process, resident_bytes
+from gpenvid.job.bench.child import in_own_process
 from gpenvid.job.bench.clip import write_clip, write_still
+from gpenvid.job.memory import resident_bytes
 from gpenvid.job.report import peak_resident_bytes
 from gpenvid.job.restore import restore
 from gpenvid.settings import RestoreSettings

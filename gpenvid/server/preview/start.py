@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 from gpenvid.job.inputs import check_side_file, classify
+from gpenvid.job.models import check_detector
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.models import usual_name
 from gpenvid.job.preview.rendering import check_target
@@ -52,6 +53,7 @@ def run_preview(
             read_sidecar(settings.tracks)
     if output is not None:
         check_target(item, output)
+    check_detector(settings.detector)
     opened = listen(_HOST, port)
     try:
         session = PreviewSession(PreviewClip(source, settings, progress), output, progress)

@@ -16,14 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gpenvid.errors import GpenvidError, InputError, StoppedError, TooLargeError, UsageError, WeightsError
+from gpenvid.errors import GpenvidError, InputError, NoRoomError, StoppedError, TooLargeError, UsageError, WeightsError
 from gpenvid.server.service.settings import OPENING
 from gpenvid.settings import RestoreSettings
 
 STOP_SECONDS = 5.0
 """How long a stopped job may take to end by itself; after that the process ends, which a render survives at any moment."""
 
-_KINDS = {"settings": UsageError, "too_many_pixels": TooLargeError, "input": InputError, "weights": WeightsError}
+_KINDS = {"settings": UsageError, "space": NoRoomError, "too_many_pixels": TooLargeError, "input": InputError, "weights": WeightsError}
 _TELL_EVERY = 0.2  # seconds between two messages about progress
 _LOCK_SECONDS = 60.0
 _INSPECT_MEMORY = 6 * 2**30  # bytes of address space; most of it is libraries

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from gpenvid import __version__
+from gpenvid.job.memory import resident_bytes
 from gpenvid.server.guard import App, Message, Receive, Scope, Send
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -51,10 +49,3 @@ def process_metrics() -> str:
         + metric("process_start_time_seconds", "gauge", "When the server was started.", [({}, _STARTED)])
         + metric("process_resident_memory_bytes", "gauge", "Memory of the server, its workers left out.", [({}, resident_bytes())])
     )
-
-
-def resident_bytes() -> int:
-    """Memory of this process now, 0 where the system does not tell as Linux does."""
-    if sys.platform != "linux":
-        return 0
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -56,6 +56,10 @@ class Problem(Exception):  # noqa: N818 - an answer, not a failure of the server
         return JSONResponse(error_body(self.code, self.message, self.remedy), self.status, self.headers)
 
 
+NO_ROOM = "the server's disk is full", "try again later"
+"""What clients are told where there is no room, and what they can do."""
+
+
 def file_problem(last: Mapping[str, str], name: str, paths: Iterable[str], max_pixels: int) -> Problem:
     """The answer to a file that a process could not use.
 
@@ -67,6 +71,8 @@ def file_problem(last: Mapping[str, str], name: str, paths: Iterable[str], max_p
     """
     names = dict.fromkeys(paths, name)
     message, remedy = for_clients(last["message"], names), for_clients(last["remedy"], names)
+    if last["kind"] == "space":
+        return Problem(507, "space", *NO_ROOM)
     if last["kind"] == "too_many_pixels":
         return Problem(413, last["kind"], f"{name}: more than {max_pixels} pixels", "send a smaller picture")
     return Problem(415 if last["kind"] in ("input", "memory", "internal") else 422, last["kind"], message, remedy)
@@ -98,7 +104,7 @@ _EXAMPLES = {
     422: ("invalid", "strength: Input should be less than or equal to 1", ""),
     429: ("busy", "the queue is full", "try again later"),
     503: ("stopping", "the server is stopping", "try again later"),
-    507: ("space", "the server's disk is full", "try again later"),
+    507: ("space", *NO_ROOM),
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gpenvid.server.service.media_root import still_inside
-from gpenvid.server.service.problems import for_clients
+from gpenvid.server.service.problems import NO_ROOM, for_clients
 from gpenvid.server.service.process import Child
 from gpenvid.server.service.settings import ServiceSettings
 from gpenvid.server.service.store import FINISHED, Job, Store
@@ -226,7 +226,8 @@ class Runner:
         elif wish is not None or event == "stopped":
             self._store.change(job.id, state="paused" if wish == "pause" else "queued")
         elif event == "error" and last is not None:
-            self._fail(job, last["kind"], self._told(job, last["message"]), self._told(job, last["remedy"]))
+            told = NO_ROOM if last["kind"] == "space" else (self._told(job, last["message"]), self._told(job, last["remedy"]))
+            self._fail(job, last["kind"], *told)
         else:
             self.totals.crashes += 1
             _LOG.error("the process of job %s died", job.id)

@@ -21,7 +21,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from gpenvid.server.guard import drain
-from gpenvid.server.service.problems import Problem, busy, explain
+from gpenvid.server.service.problems import NO_ROOM, Problem, busy, explain
 from gpenvid.server.service.store import QueueFull
 
 _MOST_FIELDS = 40
@@ -221,7 +221,7 @@ def _is_full(error: OSError | sqlite3.OperationalError) -> bool:
 
 
 def _no_room() -> Problem:
-    return Problem(507, "space", "the server's disk is full", "try again later")
+    return Problem(507, "space", *NO_ROOM)
 
 
 def clean_name(name: str) -> str:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from serving import SAMPLES, Served
@@ -110,30 +107,6 @@ def test_progress_comes_as_events(served: Served) -> None:
     assert {s["state"] for s in seen} <= {"queued", "running", "done"}
     stages = [s["progress"]["stage"] for s in seen if s["progress"]]
     assert "starting" in stages
-
-
-def test_places_for_followers_are_counted_and_given_back(served: Served, done: dict[str, str]) -> None:
-    job = served.submit(SAMPLES / "interview.mp4", end="1")["id"]
-    served.client.post(f"/v1/jobs/{job}/pause")
-    served.until(job, lambda j: j["state"] == "paused")
-
-    def follow() -> tuple[socket.socket, bytes]:
-        connection = socket.create_connection(("127.0.0.1", urlsplit(served.url).port), timeout=60)
-        connection.sendall(f"GET /v1/jobs/{job}/events HTTP/1.1\r\nHost: {urlsplit(served.url).netloc}\r\n\r\n".encode())
-        return connection, connection.recv(16)[9:12]
-
-    with ThreadPoolExecutor(16) as pool:
-        followers = list(pool.map(lambda _: follow(), range(70)))
-    assert sorted(status for _, status in followers) == [b"200"] * 64 + [b"429"] * 6
-    for connection, _ in followers:
-        connection.close()
-    deadline = time.monotonic() + 30
-    while (found := follow())[1] == b"429" and time.monotonic() < deadline:
-        found[0].close()
-        time.sleep(0.1)
-    found[0].close()
-    assert found[1] == b"200"
-    served.client.delete(f"/v1/jobs/{job}")
 
 
 def test_a_file_under_the_media_root_is_restored_where_it_lies(served: Served) -> None:
