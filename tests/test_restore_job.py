@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -82,6 +83,16 @@ def test_variable_frame_rate_and_a_late_start_are_kept(
     source = make_clip(_moving(astronaut, 6), pts=pts, time_base=Fraction(1, 1000))
     gpenvid.restore(source, tmp_path / "out.mkv", RestoreSettings(model=str(tiny_model)))
     assert [f.pts for f in VideoReader(tmp_path / "out.mkv").frames()] == pts
+
+
+def test_opencv_has_its_threads_again_after_a_job(settings: RestoreSettings, tmp_path: Path) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        gpenvid.restore(SAMPLES / "old_film.mp4", tmp_path / "out.mp4", replace(settings, end=0.2))
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_the_report_says_what_was_done(retinaface: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -217,6 +217,18 @@ def test_a_mistyped_track_number_does_not_cost_the_segments(
     assert any("continuing" in note for note in said.notes)
 
 
+def test_another_embedding_under_the_same_name_renders_anew_from_the_tracks_that_are_there(
+    source: Path, settings: RestoreSettings, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding, said = Path(shutil.copy2(shared / "weights" / "foamliu_MobileFaceNet.onnx", tmp_path / "e.onnx")), Notes()
+    settings, out = replace(settings, identity=embedding), tmp_path / "out.mp4"
+    _unfinished(source, out, settings, monkeypatch)
+    with embedding.open("ab") as file:
+        file.write(b"\x8a\x06\x04mark")  # a field that readers pass over
+    gpenvid.restore(source, out, settings, said)
+    assert any("rendering anew" in note and "--identity" in note for note in said.notes)
+
+
 @pytest.mark.parametrize("content", ["no json", "of another film"])
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_sidecar_that_does_not_fit_does_not_cost_the_segments(

@@ -21,7 +21,7 @@ _BLOCKS, _BLOCK = 16, 1 << 16  # sampled parts of the source, and their bytes: a
 
 # These do not touch the pixels, or stand in the key in another form (the model by its hash, the codec in the encoder).
 _ELSEWHERE = {"overwrite", "strict", "restart", "keep_work", "stability", "tag", "tracks", "model", "detector", "device", "dtype"}
-_ELSEWHERE |= {"codec", "crf", "preset", "engine"}
+_ELSEWHERE |= {"identity", "codec", "crf", "preset", "engine"}
 
 # What the analysis knows nothing of. Anything else, a setting that is yet to come as well, concerns the tracks too.
 _AFTER_ANALYSIS = {"the model", "--dtype", "the engine", "the encoder's settings", "--batch"}
@@ -69,6 +69,7 @@ def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Re
         "the source": fingerprint(source),
         "the model": _model_sha256(settings.model),
         "--detector": detector,
+        "--identity": _file_sha256(settings.identity) if settings.identity else "",
         "--tracks": _file_sha256(settings.tracks) if settings.tracks else "",
         "the device": restorer.device.type,
         "--dtype": restorer.dtype,

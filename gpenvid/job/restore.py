@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import torch
 
 from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError, as_known, gravest, told_of
@@ -51,6 +53,16 @@ def restore(
     return restore_many([source], output, settings, progress)[0]
 
 
+@contextmanager
+def _opencv_threads_kept() -> Iterator[None]:
+    threads = cv2.getNumThreads()
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+@_opencv_threads_kept()
 def restore_many(
     sources: Iterable[str | Path],
     output: str | Path | None = None,
