@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from gpenvid import RestoreSettings
@@ -302,6 +304,43 @@ def test_frames_seen_with_another_clip_s_tracks_are_not_shown_again(tiny_model: 
     now, expected = clip.restored(20, look), fresh.restored(20, look)
     assert all(np.array_equal(a, b) for a, b in zip(now.planes, expected.planes, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(now.planes, seen[0].planes, strict=True))
+
+
+def test_frames_seen_with_a_sidecar_of_another_clip_are_not_shown_again_with_the_right_one(tiny_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
+    found = analyse(source, settings)
+    write_sidecar(found, tmp_path / "clip.tracks.json")
+    others = replace(found, frames=found.frames + 9, shots=[Shot(0, found.frames + 9)], tracks=[])
+    write_sidecar(others, tmp_path / "clip.preview.tracks.json")
+    os.utime(tmp_path / "clip.tracks.json", (1, 1))
+    clip, look = PreviewClip(source, settings), Look.of(settings)
+    seen: list[Frame] = []
+
+    class Watch(Silent):
+        def advance(self, frames: int, faces: int = 0) -> None:  # noqa: ARG002
+            if len(clip.index) == 60 and not seen:
+                seen.append(clip.restored(20, look))
+
+    clip.analyse(Watch())
+    assert seen
+    assert clip.sidecar.name == "clip.tracks.json"
+    assert clip.generation == 1
+    assert any(not np.array_equal(a, b) for a, b in zip(clip.restored(20, look).planes, seen[0].planes, strict=True))
+
+
+def test_pictures_have_all_threads_though_the_analysis_runs_on_one() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        desk = Desk()
+        torch.set_num_threads(1)
+        asked = desk.ask("threads", lambda: bytes([torch.get_num_threads()]), view="")
+        assert asked.result(10) == b"\2"
+        desk.close()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_two_weight_files_of_one_name_are_two_models(tiny_model: Path, tmp_path: Path) -> None:

@@ -100,12 +100,11 @@ class PreviewClip:
             progress.stage("read", self.info.frame_count)
             for _ in self._read(progress, going):
                 progress.advance(1)
-            if going():
-                tracks = self._from_sidecar(progress, len(self.index))
+            shown = self.sidecar
+            if going() and (tracks := self._from_sidecar(progress, len(self.index))) is not None and self.sidecar != shown:
+                self._publish(tracks, anew=True)
         if tracks is None and going():
-            if self.tracks.frames:
-                self.generation += 1
-            self._publish(Tracks(0, *self.info.display_size, "", 0))
+            self._publish(Tracks(0, *self.info.display_size, "", 0), anew=bool(self.tracks.frames))
             detector = open_detector(self.settings.detector, self.settings.device, progress)
             progress.stage("analyse", self.info.frame_count)
             guards = tracker_settings(self.settings)
@@ -155,9 +154,11 @@ class PreviewClip:
         progress.note(f"{self.sidecar.name} {why}; {after}")
         self.sidecar, self.saved = self._own, {}
 
-    def _publish(self, tracks: Tracks) -> None:
+    def _publish(self, tracks: Tracks, *, anew: bool = False) -> None:
+        # At once: a picture of the old tracks under the new generation would be shown again.
         with self._found:
             self._tracks = tracks
+            self.generation += anew
 
     def restorer(self, model: str) -> tuple[RememberingRestorer, Template]:
         """A restorer by name, opened once.

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Thread
 
+import torch
+
 from gpenvid.job.preview.cache import ByteCache
 
 Work = Callable[[], bytes]
@@ -42,6 +44,7 @@ class Desk:
         self._changed = Condition()
         self._open = True
         self.patient = False  # true while something else needs the processor: nothing is computed ahead
+        self._threads = torch.get_num_threads()
         self._thread = Thread(target=self._run, name="preview", daemon=True)
         self._thread.start()
 
@@ -90,6 +93,9 @@ class Desk:
         self._thread.join()
 
     def _run(self) -> None:
+        # A thread that first asks while the analysis runs on one would keep that: so it asks, and then has its own number.
+        torch.get_num_threads()
+        torch.set_num_threads(self._threads)
         while (wish := self._next()) is not None:
             if not wish.future.set_running_or_notify_cancel():
                 continue  # who asked has gone
