@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 from films import Film
@@ -142,6 +143,7 @@ CASES = {
     "a pipe": (["pipe.mp4"], 3, "pipe.mp4"),
     "no such embedding": (["clip.mp4", "--identity", "absent.onnx"], 4, "absent.onnx"),
     "no such weight file": (["clip.mp4", "--model", "absent.pth"], 4, "absent.pth"),
+    "weights without their ending": (["clip.mp4", "--model", "./picture.png"], 2, "must end in .pth, .pt, .safetensors"),
 }
 
 
@@ -156,6 +158,45 @@ def test_bad_input_is_one_line_and_leaves_nothing(case: str, folder: Path, run: 
     assert named in lines[0]
     assert "Traceback" not in done.stderr
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["absent.mp4"], 3, "no such file"),
+        (["picture.png"], 2, "is no video"),
+        (["clip.mp4", "-o", "clip.mp4"], 2, "the output is the source"),
+        (["clip.mp4", "--tracks", "clip.mp4"], 2, "is a source"),
+        (["clip.mp4", "--tracks", "a.mp4", "-o", "a.mp4"], 2, "a.mp4: is something else that this command reads or writes"),
+        (["clip.mp4", "--tracks", "bad.json"], 3, "bad.json"),
+        (["clip.mp4", "-o", "out.avi"], 2, "cannot write .avi"),
+        (["clip.mp4", "--detector", "magic"], 2, "unknown detector magic"),
+    ],
+)
+def test_what_cannot_be_previewed_is_refused_in_one_line(arguments: list[str], code: int, word: str, run: Callable[..., _Done]) -> None:
+    pytest.importorskip("fastapi", reason="the server's packages are not installed")
+    Path("bad.json").write_text('{"gpenvid_tracks": 1}')
+    done = run("preview", *arguments, "--no-browser")
+    assert done.returncode == code, done.stderr
+    assert word in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_sheet_is_a_png_and_replaces_nothing_unasked(run: Callable[..., _Done]) -> None:
+    Path("mine.png").write_text("mine")
+    for sheet, said in (("mine.png", "exists already"), ("people.jpg", "name it .png")):
+        done = run("analyse", "clip.mp4", "-o", "t.json", "--sheet", sheet)
+        assert done.returncode == 2
+        assert said in done.stderr
+    assert Path("mine.png").read_text() == "mine"
+    assert not Path("t.json").exists()
+
+
+def test_a_file_of_another_model_is_not_to_be_deleted(run: Callable[..., _Done]) -> None:
+    done = run("models", "import", SAMPLES.parent / "weights" / "gpen-lite-256.safetensors", "--as", "retinaface-mobilenet")
+    assert done.returncode == 4
+    assert "another name with --as" in done.stderr
+    assert "delete" not in done.stderr
 
 
 def test_a_sheet_does_not_replace_the_sidecar(run: Callable[..., _Done]) -> None:
@@ -335,7 +376,6 @@ def test_a_video_into_a_folder_gets_the_extension_of_its_container(shared: Path,
 
 def test_video_options_are_refused_for_pictures(folder: Path, run: Callable[..., _Done]) -> None:
     import cv2
-    import numpy as np
 
     cv2.imwrite(str(folder / "a.png"), np.zeros((64, 64, 3), np.uint8))
     done = run("restore", "a.png", "--crf", "20")

@@ -141,6 +141,13 @@ def test_pytorch_restores_and_says_so_where_an_openvino_that_nobody_asked_for_do
     assert diagnosis.state == "problem"
 
 
+def test_the_doctor_sees_that_the_weights_folder_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").touch()
+    monkeypatch.setenv("GPENVID_WEIGHTS", str(tmp_path / "weights"))
+    [diagnosis] = [d for d in doctor.examine() if d.what == "weights folder"]
+    assert (diagnosis.state, "is no folder" in diagnosis.detail) == ("problem", True)
+
+
 def _recorder(log: list[torch.Size], make: Callable[[Callable], Callable]) -> Callable:
     def record(forward, example):
         log.append(example.shape)

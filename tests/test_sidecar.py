@@ -14,7 +14,7 @@ import pytest
 
 import gpenvid
 from gpenvid import RestoreSettings
-from gpenvid.errors import InputError
+from gpenvid.errors import InputError, UsageError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.parts import frames_in
 from gpenvid.job.people import contact_sheet, write_contact_sheet
@@ -207,6 +207,11 @@ def test_tracks_of_another_part_are_refused(tiny_model: Path, tmp_path: Path) ->
     del content["begin"]  # written by an earlier version
     sidecar.write_text(json.dumps(content))
     gpenvid.restore(FILM, tmp_path / "p.mp4", settings)
+
+
+def test_where_nobody_was_found_nobody_can_be_chosen() -> None:
+    with pytest.raises(UsageError, match="there is no track 1: no face was found"):
+        Tracks(0, 64, 64, "", 0).chosen((1,))
 
 
 def test_the_contact_sheet_shows_everyone(tracks: Tracks, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def analyse(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULTS.device,
     start: Start = "",
     end: End = "",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sidecar, edits and all.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sidecar, edits and all, and sheet.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
 ) -> None:
     """Find and follow the people of a film, and write the tracks for `gpenvid restore --tracks`."""
@@ -41,7 +41,9 @@ def analyse(
         raise UsageError(f"{source}: is no film", "analyse takes videos, and numbered sequences like scan_%04d.png")
     check_side_file(target, [item], overwrite=overwrite)
     if sheet is not None:
-        check_side_file(sheet, [item], others=[target])
+        if sheet.suffix.lower() != ".png":
+            raise UsageError(f"{sheet}: the sheet is a PNG", "name it .png")
+        check_side_file(sheet, [item], others=[target], overwrite=overwrite)
     # What loads torch, which takes a second, comes after what a mistyped name needs.
     from gpenvid.cli.console import ConsoleProgress, print_tracks
     from gpenvid.job.analyse import analyse as run

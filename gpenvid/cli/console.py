@@ -92,7 +92,8 @@ def print_summary(console: Console, report: Report) -> None:
     wall = report.timing.get("wall", 0.0)
     analysis = report.analysis
     table.add_row("result", report.output)
-    table.add_row("frames", f"{report.frames} in {wall:.1f} s ({report.frames / wall if wall else 0:.1f} fps)")
+    made = wall - report.timing.get("measure", 0.0)
+    table.add_row("frames", f"{report.frames} in {made:.1f} s ({report.frames / made if made else 0:.1f} fps)")
     table.add_row("faces", f"{report.faces} restored, {report.tracks} tracks")
     calls = f", called on {analysis.detector_calls} of {analysis.frames} frames" if analysis.detector else ""
     table.add_row("detector", f"{analysis.detector or 'none, tracks were given'}{calls}")

@@ -106,8 +106,9 @@ class Tracks:
         known = [t.id for t in self.tracks]
         unknown = sorted({*only, *exclude} - set(known))
         if unknown:
-            listed = ", ".join(map(str, known)) or "none"
-            raise UsageError(f"there is no track {unknown[0]}", f"tracks are {listed}; `gpenvid analyse --sheet` shows them")
+            listed = ", ".join(map(str, known))
+            remedy = f"tracks are {listed}; `gpenvid analyse --sheet` shows them" if known else "no face was found"
+            raise UsageError(f"there is no track {unknown[0]}", remedy)
         left_out = {i for i in known if (only and i not in only) or i in exclude}
         return replace(self, tracks=[_left_out(t) if t.id in left_out else t for t in self.tracks])
 

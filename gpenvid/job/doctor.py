@@ -117,6 +117,12 @@ def _disk() -> list[Diagnosis]:
     found: list[Diagnosis] = []
     for what, folder in (("this folder", Path.cwd()), ("weights folder", cache_folder())):
         existing = next(p for p in (folder, *folder.parents) if p.exists())
+        if not existing.is_dir():
+            found.append(Diagnosis("problem", what, f"{existing} is no folder: remove it, or set GPENVID_WEIGHTS to a folder"))
+            continue
+        if not os.access(existing, os.W_OK):
+            found.append(Diagnosis("note", what, f"{folder} cannot be written to"))
+            continue
         free = shutil.disk_usage(existing).free
         state: State = "note" if free < _LOW_SPACE else "ok"
         found.append(

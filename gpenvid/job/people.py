@@ -71,7 +71,10 @@ def write_contact_sheet(tracks: Tracks, source: Path, settings: RestoreSettings,
     """
     sheet = contact_sheet(tracks, open_film(source, settings).frames())
     data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
+    part = path.with_name(path.name + ".part")
     try:
-        path.write_bytes(data.tobytes())
+        part.write_bytes(data.tobytes())
+        part.replace(path)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another --sheet file") from error

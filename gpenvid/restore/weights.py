@@ -262,7 +262,12 @@ def import_file(file: Path, name: str | None = None) -> Path:
     if card is None:
         raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
     state = read_state_dict(file, suffix=Path(card.file).suffix)
-    known = check_file(card, file) != "unknown"
+    try:
+        known = check_file(card, file) != "unknown"
+    except WeightsError as error:
+        if not card.sha256:
+            raise
+        raise WeightsError(error.message, f"choose the file of {card.name}, or another name with --as") from error
     if not known:
         check_network(card, file, state)
     with _arriving(card) as target:
