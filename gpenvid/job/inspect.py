@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gpenvid.errors import InputError
+from gpenvid.errors import InputError, UsageError
 from gpenvid.job.inputs import check_picture_settings
 from gpenvid.media.containers import container_for_source
 from gpenvid.media.encoder_choice import choose_encoder
@@ -17,6 +17,7 @@ from gpenvid.media.untrusted import check_pixels, check_video, still_suffix
 from gpenvid.settings import RestoreSettings
 
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".avi", ".mpg", ".mxf", ".wmv", ".flv", ".ogv", ".wtv")
+_SPARE = 1.0  # seconds that a file may be longer than it says
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def inspect_file(path: Path, settings: RestoreSettings, *, name: str = "", max_p
     check_video(path, max_pixels)
     info = VideoReader(path, deinterlace=settings.deinterlace).info
     check_pixels(path, info.geometry.width, info.geometry.height, max_pixels)
+    if info.duration and (settings.start or 0) > info.duration + _SPARE:
+        raise UsageError(f"{path}: lasts {info.duration:.1f} s, and --start is {settings.start:g} s", "choose an earlier start")
     hint = Path(name).suffix.lower()
     suffix = hint if hint in _VIDEO_SUFFIXES else ".video"
     container, _ = container_for_source(path.with_suffix(suffix), info.container, alpha=info.layout.alpha)

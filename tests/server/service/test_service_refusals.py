@@ -177,6 +177,7 @@ OPTIONS = {
     "unknown preset": {"preset": "sluggish"},
     "end before start": {"start": "3", "end": "1"},
     "negative": {"start": "-1"},
+    "beyond the end": {"start": "300"},
     "people": {"only": "1,x"},
     "path": {"path": "x.mp4"},
     "operator's setting": {"device": "cuda:0"},
