@@ -65,8 +65,8 @@ def default_output(item: Input, suffix: str | None = None) -> Path:
 
 
 def _as_called(item: Input) -> Path:
-    """The input's absolute path; `.` and `..` have no name before they are resolved."""
-    return item.path.resolve() if item.path.name in ("", "..") else item.path.absolute()
+    # `.` and `..` have no name before they are resolved.
+    return item.path.resolve() if item.path.name in ("", "..") else item.path
 
 
 def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
