@@ -88,7 +88,7 @@ def test_a_job_whose_process_dies_is_tried_again_and_then_fails(serve: Serve) ->
         served.rendering(job, 1)
         for worker in _workers(served):
             worker.kill()
-        served.until(job, lambda j: j["state"] != "running" or j["progress"]["stage"] != "render" or j["progress"]["done"] < 1)
+        served.until(job, lambda j: (p := j["progress"]) is None or p["stage"] != "render" or p["done"] < 1)
     failed = served.finished(job)
     assert (failed["state"], failed["error"]["code"]) == ("failed", "crashed")
     # The server is as well as before.
