@@ -281,14 +281,8 @@ def test_a_sidecar_of_another_clip_is_refused_if_named_and_left_alone_if_not(tin
     assert opened(source, settings).sidecar == sidecar
 
 
-def test_frames_seen_with_another_clip_s_tracks_are_not_shown_again(tiny_model: Path, tmp_path: Path) -> None:
-    source = tmp_path / "clip.mp4"
-    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
-    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
-    found = analyse(source, settings)
-    moved = [replace(t, parameters=t.parameters + np.array([0.1, 0, 9, 9])) for t in found.tracks]
-    write_sidecar(replace(found, tracks=moved, frames=found.frames + 9, shots=[Shot(0, found.frames + 9)]), tmp_path / "clip.tracks.json")
-    clip, look = PreviewClip(source, settings), Look.of(settings)
+def _seen_meanwhile(clip: PreviewClip, look: Look) -> Frame:
+    """The twentieth frame as it was shown while the sixtieth of a clip was read."""
     seen: list[Frame] = []
 
     class Watch(Silent):
@@ -298,12 +292,24 @@ def test_frames_seen_with_another_clip_s_tracks_are_not_shown_again(tiny_model: 
 
     clip.analyse(Watch())
     assert seen
+    return seen[0]
+
+
+def test_frames_seen_with_another_clip_s_tracks_are_not_shown_again(tiny_model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    settings = RestoreSettings(model=str(tiny_model), detector="builtin", device="cpu")
+    found = analyse(source, settings)
+    moved = [replace(t, parameters=t.parameters + np.array([0.1, 0, 9, 9])) for t in found.tracks]
+    write_sidecar(replace(found, tracks=moved, frames=found.frames + 9, shots=[Shot(0, found.frames + 9)]), tmp_path / "clip.tracks.json")
+    clip, look = PreviewClip(source, settings), Look.of(settings)
+    seen = _seen_meanwhile(clip, look)
     assert clip.generation == 1
     fresh = PreviewClip(source, replace(settings, tracks=tmp_path / "new.json"))
     fresh.analyse(Silent())
     now, expected = clip.restored(20, look), fresh.restored(20, look)
     assert all(np.array_equal(a, b) for a, b in zip(now.planes, expected.planes, strict=True))
-    assert any(not np.array_equal(a, b) for a, b in zip(now.planes, seen[0].planes, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(now.planes, seen.planes, strict=True))
 
 
 def test_frames_seen_with_a_sidecar_of_another_clip_are_not_shown_again_with_the_right_one(tiny_model: Path, tmp_path: Path) -> None:
@@ -316,18 +322,10 @@ def test_frames_seen_with_a_sidecar_of_another_clip_are_not_shown_again_with_the
     write_sidecar(others, tmp_path / "clip.preview.tracks.json")
     os.utime(tmp_path / "clip.tracks.json", (1, 1))
     clip, look = PreviewClip(source, settings), Look.of(settings)
-    seen: list[Frame] = []
-
-    class Watch(Silent):
-        def advance(self, frames: int, faces: int = 0) -> None:  # noqa: ARG002
-            if len(clip.index) == 60 and not seen:
-                seen.append(clip.restored(20, look))
-
-    clip.analyse(Watch())
-    assert seen
+    seen = _seen_meanwhile(clip, look)
     assert clip.sidecar.name == "clip.tracks.json"
     assert clip.generation == 1
-    assert any(not np.array_equal(a, b) for a, b in zip(clip.restored(20, look).planes, seen[0].planes, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(clip.restored(20, look).planes, seen.planes, strict=True))
 
 
 def test_pictures_have_all_threads_though_the_analysis_runs_on_one() -> None:
