@@ -9,6 +9,7 @@ from pathlib import Path
 from gpenvid.errors import UsageError, naming
 from gpenvid.job.inputs import Input, check_output
 from gpenvid.job.models import Models
+from gpenvid.job.parts import chosen_range
 from gpenvid.job.progress import Progress
 from gpenvid.job.rendered import Rendered, frames_to_write, rendered
 from gpenvid.job.report import Report
@@ -59,7 +60,8 @@ def restore_to_pictures(
     encode, name = partial(encode_pictures, suffix=suffix), f"pictures {suffix}"
     # Segments and pictures stand side by side for a moment.
     space = 2 * _bytes_of(reader.info) * frames_to_write(reader.info, settings)
-    with rendered(item, output, reader, settings, models, encode, name=name, space=space, report=report, progress=progress) as done:
+    keep = chosen_range(reader, settings)
+    with rendered(item, output, reader, keep, settings, models, encode, name=name, space=space, report=report, progress=progress) as done:
         targets = [numbered(output, number) for number in range(1, done.tracks.frames + 1)]
         _name(done, targets, lambda target: check_output(item, target, overwrite=overwrite))
     left = [n for n in existing_numbers(output) if not 1 <= n <= len(targets)]

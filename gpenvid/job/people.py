@@ -15,6 +15,7 @@ from gpenvid.faces.align import crop_affine
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.geometry import compose, resize_affine
 from gpenvid.job.film import open_film
+from gpenvid.job.whole import write_whole
 from gpenvid.media.frame import Frame
 from gpenvid.settings import RestoreSettings
 
@@ -71,10 +72,7 @@ def write_contact_sheet(tracks: Tracks, source: Path, settings: RestoreSettings,
     """
     sheet = contact_sheet(tracks, open_film(source, settings).frames())
     data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(data.tobytes())
-        part.replace(path)
+        write_whole(path, data.tobytes())
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another --sheet file") from error

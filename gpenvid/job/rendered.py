@@ -16,7 +16,7 @@ from gpenvid.job.analyse import analyse_frames, tracker_settings
 from gpenvid.job.identity import fingerprint, job_key
 from gpenvid.job.inputs import Input, check_space
 from gpenvid.job.models import Models
-from gpenvid.job.parts import chosen_range, cut_segments, frames_in
+from gpenvid.job.parts import cut_segments, frames_in
 from gpenvid.job.pipeline import StageTimes
 from gpenvid.job.progress import Progress
 from gpenvid.job.render import Renderer, blend_settings
@@ -52,6 +52,7 @@ def rendered(
     item: Input,
     output: Path,
     reader: VideoReader,
+    keep: TimeRange,
     settings: RestoreSettings,
     models: Models,
     encode: Encode,
@@ -65,6 +66,7 @@ def rendered(
 
     Args:
         output: where the result goes; the work folder lies beside it.
+        keep: the chosen part.
         encode: a segment's frames to packets.
         name: of the encoding: segments of another one are of no use.
         space: bytes that segments and result are likely to take, side by side as they stand for a moment.
@@ -75,7 +77,6 @@ def rendered(
         UsageError: another process works on this output, or there are no such people.
     """
     key = job_key(item.path, settings, models.finder, models.restorer, name)
-    keep = chosen_range(reader, settings)
     named = None if settings.tracks is None else cache(partial(_from_sidecar, item, reader, keep, settings, settings.tracks))
 
     def fits(saved: Tracks | None) -> None:

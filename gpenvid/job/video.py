@@ -105,7 +105,7 @@ def restore_video(
         progress.note(told)
     encode, name = partial(encode_frames, plan.encoder), repr(plan.encoder)
     with rendered(
-        item, plan.output, plan.reader, settings, models, encode, name=name, space=plan.space, report=report, progress=progress
+        item, plan.output, plan.reader, plan.keep, settings, models, encode, name=name, space=plan.space, report=report, progress=progress
     ) as done:
         tags = {"restored_by": f"gpenvid {__version__}, {models.restorer.card.name}"} if settings.tag else {}
         written = _assemble(item, plan, tags, done, overwrite=settings.overwrite)

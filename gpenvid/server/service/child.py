@@ -155,6 +155,7 @@ def _inspect(task: dict[str, Any], _channel: Channel) -> dict[str, Any]:
 
 
 def _job(task: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    from gpenvid.job.whole import write_whole
     from gpenvid.job.work import clean_up_after_success
     from gpenvid.lock import FileLock
 
@@ -176,9 +177,7 @@ def _job(task: dict[str, Any], channel: Channel) -> dict[str, Any]:
         from gpenvid.job.restore import restore
 
         report = restore(task["source"], output, _settings(task), _Told(channel)).to_json()
-        part = kept.with_suffix(".part")
-        part.write_text(report, encoding="utf-8")
-        part.replace(kept)
+        write_whole(kept, report)
         return {"report": json.loads(report)}
     finally:
         lock.release()
