@@ -25,7 +25,12 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_empty_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "write_text", lambda *_, **__: Path("/dev/full").write_bytes(b"x" * 10**6))
+    def write_to_a_full_disk(part: Path, data: bytes) -> int:
+        part.touch()
+        with Path("/dev/full").open("wb") as full:
+            return full.write(data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_to_a_full_disk)
     with pytest.raises(InputError, match=r"r\.json: the report cannot be written \(No space left on device\)"):
         write_reports(tmp_path / "r.json", [Report("a", "b")], several=False)
     assert list(tmp_path.iterdir()) == []
