@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-from browsing import CHROMIUM, Served
+from browsing import CHROMIUM, SAMPLES, Served
 
 EXTRA = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]  # tests run as root in containers
 
@@ -22,9 +23,27 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """The sidecar of a clip, so that not every test looks for faces: one and a half seconds in each."""
+    from gpenvid import RestoreSettings
+    from gpenvid.job.analyse import analyse
+    from gpenvid.job.sidecar import write_sidecar
+
+    folder = tmp_path_factory.mktemp("found")
+
+    @cache
+    def sidecar(source: Path) -> Path:
+        path = folder / f"{source.stem}.tracks.json"
+        write_sidecar(analyse(source, RestoreSettings(detector="builtin")), path)
+        return path
+
+    return sidecar
+
+
 @pytest.fixture
-def serve(tmp_path: Path, tiny_model: Path) -> Iterator[object]:
-    """Start previews of clips; they end with the test."""
+def serve(tmp_path: Path, tiny_model: Path, found: Callable[[Path], Path]) -> Iterator[object]:
+    """Start previews of clips; they end with the test. The samples have their sidecars, unless `known` is no."""
     import uvicorn
 
     from gpenvid import RestoreSettings
@@ -37,10 +56,12 @@ def serve(tmp_path: Path, tiny_model: Path) -> Iterator[object]:
 
     running = []
 
-    def start(source: Path, *, analyse: bool = True) -> Served:
+    def start(source: Path, *, analyse: bool = True, known: bool = True) -> Served:
         clip = tmp_path / source.name
         if clip != source:
             shutil.copy(source, clip)
+        if known and source.parent == SAMPLES:
+            shutil.copy(found(source), tmp_path)
         session = PreviewSession(PreviewClip(clip, RestoreSettings(model=str(tiny_model), detector="builtin")), None, Silent())
         app = Guard(preview_app(session), GuardSettings(token="t" * 24, cookies=True, policy=PAGE_POLICY))
         opened = listen("127.0.0.1", 0)

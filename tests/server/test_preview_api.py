@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,11 @@ pytest.importorskip("fastapi", reason="the server's packages are not installed")
 from fastapi.testclient import TestClient
 
 from gpenvid import RestoreSettings
-from gpenvid.job.analyse import analyse
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.pictures import display_picture
 from gpenvid.job.preview.rendering import is_there
 from gpenvid.job.progress import Silent
-from gpenvid.job.sidecar import write_sidecar
 from gpenvid.media.loop import read_sound
 from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
 from gpenvid.server.preview.app import page_files, preview_app
@@ -36,19 +34,11 @@ SAMPLES = Path(__file__).parent.parent.parent / "samples"
 HEADERS = {"authorization": f"Bearer {'t' * 24}"}
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sidecar of the clip, so that not every test looks for faces."""
-    path = tmp_path_factory.mktemp("found") / "interview.tracks.json"
-    write_sidecar(analyse(SAMPLES / "interview.mp4", RestoreSettings(detector="builtin")), path)
-    return path
-
-
 @pytest.fixture
-def session(tmp_path: Path, tiny_model: Path, found: Path) -> Iterator[PreviewSession]:
+def session(tmp_path: Path, tiny_model: Path, found: Callable[[Path], Path]) -> Iterator[PreviewSession]:
     clip = tmp_path / "interview.mp4"
     shutil.copy(SAMPLES / "interview.mp4", clip)
-    shutil.copy(found, tmp_path)
+    shutil.copy(found(SAMPLES / "interview.mp4"), tmp_path)
     opened = PreviewSession(PreviewClip(clip, RestoreSettings(model=str(tiny_model), detector="builtin")), None, Silent())
     opened.clip.analyse(Silent())
     yield opened

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debi
 
 
 def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None:
-    served = serve(SAMPLES / "old_film.mp4")
+    served = serve(SAMPLES / "old_film.mp4", known=False)
     page.goto(served.address)
     settled(page, 0)
     assert "token" not in page.url
