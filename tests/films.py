@@ -24,6 +24,35 @@ def portrait() -> np.ndarray:
     return np.asarray(data.astronaut())
 
 
+def edit(path: Path, track: int, *edits: tuple[float, float]) -> Path:
+    """Give a track of an MP4 or QuickTime file that `Film` has written an edit list.
+
+    Args:
+        track: from 0 on, in the file's order.
+        edits: how long each part is, and where in the track it begins, both in seconds; -1 where nothing is.
+    """
+    data = path.read_bytes()
+    at = data.rindex(b"moov") - 4  # the last box: what becomes longer moves nothing
+    movie = data[at:]
+    pieces = movie.split(b"trak")
+    piece = pieces[track + 1]
+    clock = [struct.unpack(">I", text[text.index(name) + 16 :][:4])[0] for name, text in ((b"mvhd", pieces[0]), (b"mdhd", piece))]
+    told = b"".join(struct.pack(">IiI", round(t * clock[0]), -1 if m < 0 else round(m * clock[1]), 1 << 16) for t, m in edits)
+    found = piece.find(b"edts")
+    if found >= 0:
+        piece = piece[: found - 4] + piece[found - 4 + struct.unpack(">I", piece[found - 4 : found])[0] :]
+    box = struct.pack(">I4sI4sII", 24 + len(told), b"edts", 16 + len(told), b"elst", 0, len(edits)) + told
+    head = struct.unpack(">I", piece[:4])[0]  # the track's header comes first
+    piece = piece[:head] + box + piece[head:]
+    grown = len(piece) - len(pieces[track + 1])
+    before = pieces[track]
+    pieces[track] = before[:-4] + struct.pack(">I", struct.unpack(">I", before[-4:])[0] + grown)
+    pieces[track + 1] = piece
+    movie = b"trak".join(pieces)
+    path.write_bytes(data[:at] + struct.pack(">I", len(movie)) + movie[4:])
+    return path
+
+
 def moving_portrait(count: int, size: tuple[int, int] = (320, 240)) -> list[np.ndarray]:
     """The portrait drifting through a small picture."""
     picture, frames = portrait(), []

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from films import RATE, Film, chapters, held, png, shown_times
+from films import RATE, Film, chapters, edit, held, png, shown_times
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -243,6 +243,28 @@ def test_times_that_repeat_are_moved_by_a_tick_and_counted(settings: RestoreSett
     assert report.frames == 6
     assert any("2 frames had no usable timestamp" in w for w in report.warnings)
     assert [round(t * 1000) for t in shown_times(tmp_path / "out.mkv")] == [0, 40, 41, 120, 121, 200]
+
+
+def heard(path: Path) -> float:
+    """Seconds of sound, decoded."""
+    with av.open(str(path)) as file:
+        return sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("edits", [[(0.2, 0), (0.2, 0.5)], [(0.2, -1), (0.3, 0.4)], [(0.4, 0.4)]], ids=["cut", "late", "trimmed"])
+def test_sound_that_an_edit_list_hides_is_not_heard(suffix: str, edits: list, settings: RestoreSettings, tmp_path: Path) -> None:
+    source, out = edit(Film().write(tmp_path / "film.mp4"), 1, *edits), tmp_path / f"out{suffix}"
+    assert gpenvid.restore(source, out, settings).warnings == []
+    # A container that hides nothing has what the decoder needs before the first packet, and that packet whole.
+    assert 0 <= heard(out) - heard(source) < 0.065
+    assert audit(source, out).passed
+
+
+def test_pictures_behind_the_end_of_an_edit_list_are_no_damage(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = edit(Film(sounds=()).write(tmp_path / "film.mp4"), 0, (0.4, 0.08))
+    report = gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    assert (report.frames, report.warnings) == (10, [])
 
 
 def test_frames_that_an_edit_list_hides_are_no_damage(settings: RestoreSettings, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def assemble(
                 video.metadata.pop("timecode", None)  # it tells of the first frame
             streams = [_video_packets(segments, settings, video, keep)]
             if others:
-                streams.append(_other_packets(file, source, others, keep, written, strict=not container.is_matroska))
+                streams.append(_other_packets(file, source, others, keep, written, container))
             merged = heapq.merge(*streams, key=lambda item: item[0])
             begin = list(islice(merged, _BEGINNING))
             if plan.chapters:
@@ -277,9 +277,9 @@ def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Pack
 
 
 def _other_packets(
-    file: InputContainer, source: Path, others: dict[int, Stream], keep: TimeRange, written: Written, *, strict: bool
+    file: InputContainer, source: Path, others: dict[int, Stream], keep: TimeRange, written: Written, container: Container
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
-    for copied in copied_packets(file, source, list(others), keep, strict=strict):
+    for copied in copied_packets(file, source, list(others), keep, container):
         written.moved += copied.moved
         copied.packet.stream = others[copied.packet.stream_index]
         yield copied.moment, copied.packet

@@ -20,6 +20,7 @@ from gpenvid.media.chapters import chapters_of
 from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.cuts import Cuts
 from gpenvid.media.findings import Audit, Finding
+from gpenvid.media.hidden import heard_packets
 from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, packets_of
@@ -87,7 +88,9 @@ def compare_streams(
     # After the covers: reading one stream of a file takes the others' packets away.
     if len(wanted) == len(kept):
         offsets = jump_offsets(result.source)
-        first, second = _packets_by_stream(old, wanted, offsets, keep), _packets_by_stream(new, kept, [Fraction(0)], TimeRange())
+        hides = container.is_quicktime
+        first = _packets_by_stream(old, wanted, offsets, keep, hides=hides)
+        second = _packets_by_stream(new, kept, [Fraction(0)], TimeRange(), hides=hides)
         for a, b in zip(wanted, kept, strict=True):
             name = f"stream {a.index} ({_kind(a)})"
             old_tick, new_tick = (s.time_base or Fraction(1, 1000) for s in (a, b))
@@ -136,7 +139,7 @@ def _attachments(container: InputContainer) -> list[tuple[str | None, str, dict[
 
 
 def _packets_by_stream(
-    container: InputContainer, streams: Iterable[Stream], offsets: list[Fraction], keep: TimeRange
+    container: InputContainer, streams: Iterable[Stream], offsets: list[Fraction], keep: TimeRange, *, hides: bool
 ) -> dict[int, _Packets]:
     chosen = list(streams)
     hashes = {s.index: (hashlib.sha256(), hashlib.sha256()) for s in chosen}
@@ -156,7 +159,7 @@ def _packets_by_stream(
 
     if chosen:
         try:
-            for packet in packets_of(container, chosen):
+            for packet in heard_packets(packets_of(container, chosen), hides=hides):
                 if packet.size and not is_empty_text(packet.stream, bytes(packet)):
                     lines[packet.stream_index].mend(packet)
                     for kept in cuts.take(packet):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,9 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from gpenvid.media.containers import Container
 from gpenvid.media.cuts import Cuts, decoded_at
+from gpenvid.media.hidden import heard_packets
 from gpenvid.media.probe import packets_of
 from gpenvid.media.streams import is_empty_text
 from gpenvid.media.time_range import TimeRange
@@ -35,7 +37,7 @@ class Copied:
     moved: bool
 
 
-def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], keep: TimeRange, *, strict: bool) -> Iterator[Copied]:
+def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], keep: TimeRange, container: Container) -> Iterator[Copied]:
     """The packets of some streams that belong into the kept part.
 
     Where the source is cut short, they end: the reader has said so.
@@ -43,12 +45,14 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
     Args:
         file: the source, opened, nothing read.
         indices: which of its streams.
-        strict: decoding times of a stream must not stand still either, as in MP4.
+        container: of the result.
     """
+    strict = not container.is_matroska  # decoding times of a stream must not stand still either
     offsets = jump_offsets(source) if indices else [Fraction(0)]
     lines = {index: _Line(file.streams[index], FollowingTimeline(offsets), strict=strict) for index in indices}
     shift, last = keep.start or Fraction(0), Fraction(-(10**9))
-    for packet, missing in _kept_packets(file, indices, keep, lines):
+    packets = heard_packets(_whole_packets(file, indices), hides=container.is_quicktime)
+    for packet, missing in _kept_packets(file, packets, indices, keep, lines):
         if packet.stream.disposition & Disposition.attached_pic:
             packet.pts = packet.dts = 0
             last = max(last, Fraction(0))
@@ -64,11 +68,11 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
 
 
 def _kept_packets(
-    file: InputContainer, indices: Sequence[int], keep: TimeRange, lines: Mapping[int, _Line]
+    file: InputContainer, packets: Iterable[Packet[Any]], indices: Sequence[int], keep: TimeRange, lines: Mapping[int, _Line]
 ) -> Iterator[tuple[Packet[Any], bool]]:
     """Covers, and what belongs into the kept part, on one clock; and whether it had no time at all."""
     cuts = Cuts((file.streams[index] for index in indices), keep)
-    for packet in _whole_packets(file, indices):
+    for packet in packets:
         if packet.stream.disposition & Disposition.attached_pic:
             yield packet, False
             continue

@@ -18,6 +18,7 @@ from gpenvid.media.chapters import chapters_of, moved_by_joining
 from gpenvid.media.containers import Container
 from gpenvid.media.copying import copied_packets
 from gpenvid.media.cuts import shown_at
+from gpenvid.media.hidden import heard_packets
 from gpenvid.media.probe import is_attached_picture, open_input, packets_of
 from gpenvid.media.streams import StreamPlan, is_empty_text, name_of
 from gpenvid.media.time_range import TimeRange
@@ -34,7 +35,7 @@ def plan_part(source: Path, plan: StreamPlan, container: Container, keep: TimeRa
     with open_input(source) as file:
         streams = [file.streams[i] for i in plan.copied]
         cut = [s.index for s in streams if isinstance(s, VideoStream) and not is_attached_picture(s) and not keep.is_whole]
-        begin = _first_times(source, cut if container.is_matroska else plan.copied, keep)
+        begin = _first_times(source, cut if container.is_matroska else plan.copied, keep, container)
         where = "" if keep.is_whole else " in the chosen part"
         copied, dropped = list(plan.copied), list(plan.dropped)
         for stream in streams:
@@ -51,12 +52,12 @@ def plan_part(source: Path, plan: StreamPlan, container: Container, keep: TimeRa
     return replace(plan, copied=copied, dropped=dropped)
 
 
-def _first_times(source: Path, indices: list[int], keep: TimeRange) -> dict[int, Fraction | None]:
+def _first_times(source: Path, indices: list[int], keep: TimeRange, container: Container) -> dict[int, Fraction | None]:
     """When the first packet of each stream is shown, in seconds after the part's begin; None for those without one."""
     begin: dict[int, Fraction | None] = dict.fromkeys(indices)
     missing = set(indices)
     with open_input(source) as file:
-        for packet in _packets(file, source, indices, keep) if missing else ():
+        for packet in _packets(file, source, indices, keep, container) if missing else ():
             if packet.stream_index in missing:
                 begin[packet.stream_index] = shown_at(packet)
                 missing.remove(packet.stream_index)
@@ -65,13 +66,13 @@ def _first_times(source: Path, indices: list[int], keep: TimeRange) -> dict[int,
     return begin
 
 
-def _packets(file: InputContainer, source: Path, indices: list[int], keep: TimeRange) -> Iterator[Packet[Any]]:
+def _packets(file: InputContainer, source: Path, indices: list[int], keep: TimeRange, container: Container) -> Iterator[Packet[Any]]:
     if not keep.is_whole:
-        yield from (copied.packet for copied in copied_packets(file, source, indices, keep, strict=False))
+        yield from (copied.packet for copied in copied_packets(file, source, indices, keep, container))
         return
     # Whether there are any does not depend on joined clocks, which cost a pass over the whole file.
     try:
-        for packet in packets_of(file, [file.streams[i] for i in indices]):
+        for packet in heard_packets(packets_of(file, [file.streams[i] for i in indices]), hides=container.is_quicktime):
             if packet.size and not is_empty_text(packet.stream, bytes(packet)):
                 yield packet
     except (av.error.FFmpegError, OSError):

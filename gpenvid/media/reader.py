@@ -154,7 +154,9 @@ class VideoReader:
             self.faults.undecodable += max(0, self.faults.broken - self.faults.corrupt - self.faults.undecodable)
             # Packets, because edit lists hide frames on purpose; and a little tolerance, because some indices count wrongly.
             promised, found = stream.frames, self.faults.packets
-            if promised - found > max(2, promised // 50):
+            # What lies behind the end of an edit list is not even handed out.
+            edited = ends is not None and last is not None and last + lasts >= ends
+            if promised - found > max(2, promised // 50) and not edited:
                 self.faults.missing = promised - found
             elif last is not None and not (promised or self.faults.truncated):
                 missing = info.duration - (max(last, last - first) + lasts) * float(info.time_base)
