@@ -245,6 +245,58 @@ def test_times_that_repeat_are_moved_by_a_tick_and_counted(settings: RestoreSett
     assert [round(t * 1000) for t in shown_times(tmp_path / "out.mkv")] == [0, 40, 41, 120, 121, 200]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".ts"])
+def test_languages_are_told_in_three_letters_where_that_is_all_a_container_holds(
+    suffix: str, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    asked = {"deu": "deu", "zho": "zho", "gsw": "gsw", "eng": "eng", "nl": "nld", "pt-BR": "por", "klingon": "und"}
+    source, out = tmp_path / "film.mkv", tmp_path / f"out{suffix}"
+    Film(frames=8, sounds=[(language, "", DEFAULT) for language in asked]).write(source)
+    said = [w for w in gpenvid.restore(source, out, settings).warnings if "the language" in w]
+    assert [next(name for name in asked if f" {name} " in w) for w in said] == ["pt-BR", "klingon"]
+    assert [h.language for h in held(out)] == list(asked.values())
+    assert len(shown_times(out)) == 8
+    assert audit(source, out).passed
+    assert gpenvid.restore(source, tmp_path / "out.mkv", settings).warnings == []
+    assert [h.language for h in held(tmp_path / "out.mkv")] == list(asked)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4", ".mov", ".ts"])
+def test_a_mark_of_a_track_is_kept_or_named(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    marks = [Disposition[name] for name in ("dub", "original", "comment", "forced", "hearing_impaired", "visual_impaired")]
+    source, out = tmp_path / "film.mkv", tmp_path / f"out{suffix}"
+    if suffix == ".webm":
+        Film(frames=8, sounds=(), texts=[("webvtt", "eng", mark) for mark in marks]).write(source)
+    else:
+        Film(frames=8, sounds=[("eng", "", mark) for mark in marks]).write(source)
+    said = gpenvid.restore(source, out, replace(settings, preset=None) if suffix == ".webm" else settings).warnings
+    for number, (mark, stream) in enumerate(zip(marks, held(out), strict=True), start=1):
+        named = any(f"stream {number} " in w and f"the mark {mark.name} " in w for w in said)
+        assert named != bool(stream.marks & mark)
+    assert len(said) == {".mkv": 0, ".webm": 5, ".mp4": 1, ".mov": 6, ".ts": 4}[suffix]
+    assert audit(source, out).passed
+
+
+def test_verify_notices_another_default_track_and_another_language(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(frames=8, sounds=(("deu", "", DEFAULT), ("fra", "", Disposition(0)))).write(tmp_path / "film.mkv")
+    gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    assert [h.marks for h in held(tmp_path / "out.mkv")] == [int(DEFAULT), 0]
+    with (
+        av.open(str(tmp_path / "out.mkv")) as old,
+        av.open(str(tmp_path / "other.mkv"), "w", options={"default_mode": "passthrough"}) as new,
+    ):
+        copies = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
+        for copy, stream, language in zip(copies, old.streams, ("und", "deu", "ita"), strict=True):
+            copy.disposition = Disposition(0) if language == "deu" else stream.disposition
+            copy.metadata["language"] = language
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    failed = [f.what for f in audit(source, tmp_path / "other.mkv").findings if f.outcome == "differs"]
+    assert failed == ["stream 1 (audio aac) disposition", "stream 2 (audio aac) tag language"]
+
+
 def heard(path: Path) -> float:
     """Seconds of sound, decoded."""
     with av.open(str(path)) as file:

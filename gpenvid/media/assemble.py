@@ -24,11 +24,12 @@ from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.copying import copied_packets
 from gpenvid.media.encoders import EncoderSettings
+from gpenvid.media.languages import state_languages, three_letters
 from gpenvid.media.last_picture import stands
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
-from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, file_tags
+from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, file_tags, language_in
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.transport import service_of_source
 
@@ -82,7 +83,7 @@ def assemble(
             open_input(source) as file,
             av.open(ffmpeg_name(target), "w", format=container.muxer, options=_muxer_options(file, info, container, plan)) as output,
         ):
-            video = _add_video(output, file, info, settings)
+            video = _add_video(output, file, info, settings, container)
             others = _add_others(output, file, container, plan)
             written.kinds = kinds_of(output)
             written.covers = _add_covers(output, source, plan)
@@ -93,6 +94,7 @@ def assemble(
                 video.metadata["title"] = title + ROOM
             if not keep.is_whole:
                 video.metadata.pop("timecode", None)  # it tells of the first frame
+            languages = [three_letters(stream.metadata.get("language", "")) for stream in (video, *others.values())]
             streams = [_video_packets(segments, settings, video, keep)]
             if others:
                 streams.append(_other_packets(file, source, others, keep, written, container))
@@ -110,6 +112,8 @@ def assemble(
                 output.mux(packet)
         if shaped:
             state_pixel_shape(target, settings.width, settings.height, settings.aspect, title)
+        if container.muxer == "mov":
+            state_languages(target, languages)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{target}: cannot be written ({reason})", "check free space and permissions, or try a .mkv output") from error
@@ -126,7 +130,7 @@ def rehearse(source: Path, info: VideoInfo, settings: EncoderSettings, container
         with open_input(source) as file:
             output = av.open(os.devnull, "w", format=container.muxer, options=_muxer_options(file, info, container, plan))
             with output:
-                _add_video(output, file, info, settings)
+                _add_video(output, file, info, settings, container)
                 _add_others(output, file, container, plan)
                 _copy_tags(output, file, {}, plan)
                 if plan.chapters:
@@ -139,6 +143,8 @@ def rehearse(source: Path, info: VideoInfo, settings: EncoderSettings, container
 
 def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> dict[str, str]:
     options = {} if plan.itunes else dict(container.options)
+    if container.is_matroska and "matroska" in file.format.name:
+        options["default_mode"] = "passthrough"  # elsewhere the first track of a kind is the default one
     if container.is_quicktime:
         # Start offsets are written in the movie's own clock, a millisecond by default; one that all streams share is exact.
         clocks = [_clock_in_mp4(file.streams[i]) for i in (info.stream_index, *plan.copied)]
@@ -157,7 +163,9 @@ def _clock_in_mp4(stream: Stream) -> int:
     return ticks
 
 
-def _add_video(output: OutputContainer, file: InputContainer, info: VideoInfo, settings: EncoderSettings) -> VideoStream:
+def _add_video(
+    output: OutputContainer, file: InputContainer, info: VideoInfo, settings: EncoderSettings, container: Container
+) -> VideoStream:
     # An encoder with the segments' settings is opened only for the headers it puts into the container.
     stream = output.add_stream(settings.encoder, rate=settings.frame_rate)
     assert isinstance(stream, VideoStream)
@@ -167,7 +175,7 @@ def _add_video(output: OutputContainer, file: InputContainer, info: VideoInfo, s
     stream.time_base = settings.time_base
     origin = file.streams[info.stream_index]
     stream.disposition = origin.disposition
-    stream.metadata.update(_stream_tags(origin))
+    stream.metadata.update(_stream_tags(origin, container))
     if info.display_matrix:
         stream.set_display_matrix(info.display_matrix)
     return stream
@@ -184,7 +192,7 @@ def _add_others(output: OutputContainer, file: InputContainer, container: Contai
         if isinstance(stream, VideoStream) and container.suffix == ".m2ts":
             stream.id = _SECOND_VIDEO + len(others)
         stream.disposition = origin.disposition
-        stream.metadata.update(_stream_tags(origin))
+        stream.metadata.update(_stream_tags(origin, container))
         others[index] = stream
     for index in plan.attachments:
         attachment = file.streams[index]
@@ -195,8 +203,10 @@ def _add_others(output: OutputContainer, file: InputContainer, container: Contai
     return others
 
 
-def _stream_tags(stream: Stream) -> dict[str, str]:
+def _stream_tags(stream: Stream, container: Container) -> dict[str, str]:
     tags = {k: v for k, v in stream.metadata.items() if k.lower().split("-")[0] not in OWN_STREAM_TAGS}
+    if "language" in tags:
+        tags["language"] = language_in(container, stream)
     if "name" in tags:  # how FFmpeg reads a QuickTime track's name, which it writes from the title
         tags.setdefault("title", tags["name"])
     return tags

@@ -21,17 +21,20 @@ from gpenvid.media.containers import MATROSKA, Container, container_for_output
 from gpenvid.media.cuts import Cuts
 from gpenvid.media.findings import Audit, Finding
 from gpenvid.media.hidden import heard_packets
+from gpenvid.media.languages import three_letters
 from gpenvid.media.part import plan_part
 from gpenvid.media.payload import payload
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, packets_of
 from gpenvid.media.streams import (
     ITUNES_TAGS,
+    ONE_WORD,
     OWN_STREAM_TAGS,
     OWN_TAGS,
     file_keeps,
     file_tags,
     is_empty_text,
     lost_marks,
+    marks_of,
     plan_streams,
     track_keeps,
 )
@@ -42,7 +45,7 @@ from gpenvid.media.transport import service_of, service_of_source
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-_CONTAINERS_OWN = {"handler_name", "vendor_id", "language", "creation_time", "file_package_umid"}
+_CONTAINERS_OWN = {"handler_name", "vendor_id", "creation_time", "file_package_umid"}
 
 _ROUGH = 3
 """Packets that may have to move where two parts of a source, each with a clock of its own, overlap by a moment."""
@@ -200,19 +203,20 @@ def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets
 
 
 def _compare_marks(result: Audit, what: str, old: Stream, new: Stream, container: Container) -> None:
-    wanted, found = int(old.disposition), int(new.disposition)
-    lost, gained = wanted & ~found, found & ~wanted
-    forced = int(Disposition.default)  # every container marks, or does not, the first of its kind
-    forced |= sum(int(Disposition[name]) for name in lost_marks(old, container))
-    # MP4 has one word for subtitles for the deaf and for captions.
-    if (lost or gained) and not lost & ~forced and not gained & ~(int(Disposition.default) | int(Disposition.captions)):
+    wanted, found = marks_of(old), marks_of(new)
+    forced = Disposition(sum(int(Disposition[name]) for name in lost_marks(old, container)))
+    for one, other in ONE_WORD:
+        forced |= (one | other) if forced & (one | other) else Disposition(0)
+    if not (container.is_matroska and "matroska" in old.container.format.name):
+        forced |= Disposition.default  # every other container marks, or does not, the first of its kind
+    if wanted != found and not (wanted ^ found) & ~forced:
         result.note(f"{what} disposition", f"{_marks(wanted)} became {_marks(found)}: the container has no other words")
     else:
         result.compare(f"{what} disposition", _marks(wanted), _marks(found))
 
 
-def _marks(disposition: int) -> str:
-    return ", ".join(str(flag.name) for flag in Disposition if disposition & int(flag)) or "none"
+def _marks(disposition: Disposition) -> str:
+    return ", ".join(str(flag.name) for flag in Disposition if disposition & flag) or "none"
 
 
 def _compare_chapters(result: Audit, wanted: Sequence[Chapter], found: Sequence[Chapter], *, tags: bool) -> None:
@@ -240,7 +244,7 @@ def _compare_tags(result: Audit, what: str, old: dict[str, str], new: dict[str, 
             continue
         if key in _CONTAINERS_OWN or not value.strip():
             result.note(f"{what} {key}", f"{value[:60]!r} became {found.get(key, '')[:60]!r}: the container writes its own")
-        elif not keeps(key):
+        elif not keeps(key) or (key == "language" and not three_letters(value)):
             result.note(f"{what} {key}", f"{value[:60]!r} is lost: the container has no place for it")
         else:
             result.compare(f"{what} {key}", value[:80], found.get(key, "")[:80])
@@ -252,5 +256,5 @@ def _same_tag(key: str, wanted: str, found: str) -> bool:
     if key.startswith("location"):  # coordinates, written with more or fewer digits
         return re.sub(r"(\.\d*?)0+(?=\D)", r"\1", wanted) == re.sub(r"(\.\d*?)0+(?=\D)", r"\1", found)
     if key == "language":
-        return wanted == found or {wanted, found} <= {"und", ""}
+        return found in (wanted, three_letters(wanted)) or {wanted, found} <= {"und", ""}
     return wanted == found

@@ -10,6 +10,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.media.containers import CONTAINERS, MATROSKA, Container, supported_codecs
+from gpenvid.media.languages import three_letters
 from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
 
 # Written by the muxer itself, or about the file's own bytes.
@@ -19,8 +20,18 @@ OWN_STREAM_TAGS |= {"_statistics_writing_date_utc", "alpha_mode"}
 # What Matroska needs to attach a file; FFmpeg reads them as tags.
 _FILE_NAMES = {"filename", "mimetype"}
 
-# What QuickTime keeps of a stream's marks, and transport streams too; Matroska and MP4 keep nearly all.
-_KEPT_MARKS = {"mov": Disposition.default | Disposition.attached_pic, "mpegts": Disposition.hearing_impaired | Disposition.visual_impaired}
+# Marks that some containers have one word for.
+ONE_WORD = ((Disposition.hearing_impaired, Disposition.captions), (Disposition.visual_impaired, Disposition.descriptions))
+_IMPAIRED = Disposition.hearing_impaired | Disposition.visual_impaired
+_TEXTS = Disposition.captions | Disposition.descriptions | Disposition.metadata
+# What containers keep of a stream's marks, beside `default` and that of a cover.
+_KEPT_MARKS = {
+    "mov": Disposition(0),
+    "mpegts": _IMPAIRED | Disposition.clean_effects,
+    "webm": Disposition.forced,
+    "mp4": _IMPAIRED | Disposition.dub | Disposition.comment | Disposition.forced,
+    "matroska": _IMPAIRED | Disposition.dub | Disposition.comment | Disposition.forced | Disposition.original,
+}
 _TRANSPORT_TAGS = {"service_name", "service_provider", "language", "restored_by"}
 _TECHNICAL_TAGS = {"handler_name", "vendor_id", "creation_time", "id3v2_priv.com.apple.streaming.transportstreamtimestamp"}
 # Of a track's tags QuickTime and MP4 hold its name and what they need themselves.
@@ -85,14 +96,35 @@ def holds_chapters(container: Container) -> bool:
     return container.muxer != "mpegts"
 
 
+def marks_of(stream: Stream) -> Disposition:
+    """A stream's marks; where one implies another, with both."""
+    marks = Disposition(int(stream.disposition))
+    for one, other in ONE_WORD:
+        marks |= (one | other) if marks & (one | other) else Disposition(0)
+    return marks
+
+
 def lost_marks(stream: Stream, container: Container) -> list[str]:
     """Names of a stream's dispositions that the container has no place for."""
-    kept = _KEPT_MARKS.get(container.muxer)
-    if kept is None:
-        return []
     # Players take the first stream of a kind for the default one where nothing is marked.
-    lost = Disposition(int(stream.disposition)) & ~(kept | Disposition.default)
-    return [str(flag.name) for flag in Disposition if flag & lost]
+    kept = _KEPT_MARKS[container.muxer] | Disposition.default | Disposition.attached_pic
+    texts = stream.type == "subtitle" and container.is_matroska
+    kept |= (_TEXTS if container.muxer == "webm" else Disposition.descriptions) if texts else Disposition(0)
+    marks = Disposition(int(stream.disposition))
+    for one, other in ONE_WORD:
+        marks &= ~other if marks & one else ~Disposition(0)
+        kept |= other if kept & one and container.muxer == "mp4" else Disposition(0)
+    return [str(flag.name) for flag in Disposition if flag & marks & ~kept]
+
+
+def language_in(container: Container, stream: Stream) -> str:
+    """How a container tells a stream's language; empty where it says none, or cannot."""
+    language = str(stream.metadata.get("language", ""))
+    if container.is_matroska:
+        return language
+    if container.muxer == "mpegts":
+        return ",".join(filter(None, map(three_letters, language.split(","))))
+    return three_letters(language)
 
 
 def _place(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
@@ -121,7 +153,8 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
         plan.itunes |= container.muxer == "mp4" and is_attached_picture(stream)
         marks = lost_marks(stream, container)
         if marks:
-            plan.dropped.append(f"{what}: the mark {', '.join(marks)} does not fit into {container.suffix} (a .mkv output keeps it)")
+            other = "" if container.muxer == "matroska" or lost_marks(stream, MATROSKA) else " (a .mkv output keeps it)"
+            plan.dropped.append(f"{what}: the mark {', '.join(marks)} does not fit into {container.suffix}{other}")
 
 
 def _place_data(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
@@ -168,6 +201,13 @@ def _place_chapters_and_tags(file: InputContainer, info: VideoInfo, container: C
                 f"beside a cover picture these tags do not fit into {container.suffix}: {', '.join(lost)} (.mkv keeps them)"
             )
     kept = [file.streams[i] for i in (info.stream_index, *plan.copied)]
+    for stream in kept:
+        language, held = stream.metadata.get("language", ""), language_in(container, stream)
+        if len(held) < len(language) and language != "und":
+            left = f" and becomes {held}" if held else ""
+            plan.dropped.append(
+                f"{name_of(stream)}: the language {language} does not fit into {container.suffix}{left} (a .mkv output keeps it)"
+            )
     covers = {k for stream in kept if is_attached_picture(stream) for k in file_tags(stream) if k not in _TECHNICAL_TAGS}
     inside = {k.lower() for chapter in file.chapters() for k in chapter["metadata"]} - {"title"}
     for what, told in (("a cover picture", covers), ("chapters", inside if plan.chapters and container.muxer != "matroska" else ())):
