@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +51,31 @@ def edit(path: Path, track: int, *edits: tuple[float, float]) -> Path:
     movie = b"trak".join(pieces)
     path.write_bytes(data[:at] + struct.pack(">I", len(movie)) + movie[4:])
     return path
+
+
+def remuxed(
+    source: Path, target: Path, change: Callable[[av.Packet], object] = id, head: Callable[[list], object] = id, **options: str
+) -> Path:
+    """Copy a file packet by packet, changed on the way.
+
+    Args:
+        change: of each packet.
+        head: of the streams, before the first packet.
+        options: of the muxer.
+    """
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
+        streams = [s for s in old.streams if s.type in ("audio", "subtitle", "video")]
+        copies = {s.index: new.add_stream_from_template(s, opaque=True) for s in streams}
+        for stream in streams:
+            copies[stream.index].disposition = stream.disposition
+            copies[stream.index].metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
+        head(list(copies.values()))
+        for packet in old.demux(streams):
+            if packet.size:
+                change(packet)
+                packet.stream = copies[packet.stream_index]
+                new.mux(packet)
+    return target
 
 
 def moving_portrait(count: int, size: tuple[int, int] = (320, 240)) -> list[np.ndarray]:

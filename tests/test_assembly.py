@@ -106,6 +106,22 @@ def test_a_result_stays_in_its_container_where_that_keeps_its_times(name: str, d
     assert (reason is None) == (Path(name).suffix == expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "demuxer", "sound", "expected"),
+    [
+        ("a.3gp", "mov,mp4,m4a,3gp,3g2,mj2", "amr_nb", ".mov"),
+        ("a.avi", "avi", "pcm_mulaw", ".mov"),
+        ("a.mp4", "mov,mp4,m4a,3gp,3g2,mj2", "pcm_u8", ".mkv"),
+        ("a.avi", "avi", "wmav2", ".mkv"),
+        ("a.mp4", "mov,mp4,m4a,3gp,3g2,mj2", "wmav2", ".mp4"),
+    ],
+)
+def test_a_result_goes_where_its_sound_fits(name: str, demuxer: str, sound: str, expected: str) -> None:
+    container, reason = container_for_source(Path(name), demuxer, alpha=False, sounds=frozenset({"aac", sound}))
+    assert container.suffix == expected
+    assert (sound in (reason or "")) == (sound != "wmav2")
+
+
 def test_an_unknown_extension_is_refused() -> None:
     with pytest.raises(UsageError, match="xyz"):
         container_for_output(Path("a.xyz"))

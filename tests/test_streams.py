@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from films import RATE, Film, chapters, edit, held, png, shown_times
+from films import RATE, Film, chapters, edit, held, moving_portrait, png, remuxed, shown_times
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -277,24 +277,72 @@ def test_a_mark_of_a_track_is_kept_or_named(suffix: str, settings: RestoreSettin
     assert audit(source, out).passed
 
 
-def test_verify_notices_another_default_track_and_another_language(settings: RestoreSettings, tmp_path: Path) -> None:
-    source = Film(frames=8, sounds=(("deu", "", DEFAULT), ("fra", "", Disposition(0)))).write(tmp_path / "film.mkv")
+def _retag(streams: list) -> None:
+    streams[1].disposition = Disposition(0)
+    streams[2].metadata["language"] = "ita"
+
+
+def _seconds(packet: av.Packet, seconds: int) -> None:
+    packet.pts += round(seconds / packet.time_base)
+    packet.dts = None if packet.dts is None else packet.dts + round(seconds / packet.time_base)
+
+
+def _lengthen(packet: av.Packet) -> None:
+    packet.duration *= 4 if packet.stream.type == "subtitle" else 1
+
+
+@pytest.mark.parametrize(
+    ("head", "change", "noticed"),
+    [
+        (id, id, []),
+        (_retag, id, ["stream 1 (audio aac) disposition", "stream 2 (audio aac) tag language"]),
+        (id, _lengthen, ["stream 3 (subtitle subrip) lengths"]),
+        (id, lambda packet: _seconds(packet, 5), ["start"]),
+    ],
+    ids=["nothing", "another default track, another language", "longer texts", "all five seconds later"],
+)
+def test_verify_notices_in_a_copy(head, change, noticed: list[str], settings: RestoreSettings, tmp_path: Path) -> None:
+    film = Film(frames=8, sounds=(("deu", "", DEFAULT), ("fra", "", Disposition(0))), texts=(("subrip", "deu", DEFAULT),))
+    source = film.write(tmp_path / "film.mkv")
     gpenvid.restore(source, tmp_path / "out.mkv", settings)
-    assert [h.marks for h in held(tmp_path / "out.mkv")] == [int(DEFAULT), 0]
-    with (
-        av.open(str(tmp_path / "out.mkv")) as old,
-        av.open(str(tmp_path / "other.mkv"), "w", options={"default_mode": "passthrough"}) as new,
-    ):
-        copies = [new.add_stream_from_template(s, opaque=True) for s in old.streams]
-        for copy, stream, language in zip(copies, old.streams, ("und", "deu", "ita"), strict=True):
-            copy.disposition = Disposition(0) if language == "deu" else stream.disposition
-            copy.metadata["language"] = language
-        for packet in old.demux():
-            if packet.size:
-                packet.stream = copies[packet.stream_index]
-                new.mux(packet)
-    failed = [f.what for f in audit(source, tmp_path / "other.mkv").findings if f.outcome == "differs"]
-    assert failed == ["stream 1 (audio aac) disposition", "stream 2 (audio aac) tag language"]
+    assert [h.marks for h in held(tmp_path / "out.mkv")] == [int(DEFAULT), 0, int(DEFAULT)]
+    copy = remuxed(tmp_path / "out.mkv", tmp_path / "copy.mkv", change, head, default_mode="passthrough")
+    assert [f.what for f in audit(source, copy).findings if f.outcome == "differs" and "_" not in f.what] == noticed
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])
+def test_a_clock_that_overflows_hides_no_picture(suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    before = Fraction(2**33, 90_000) - Fraction(1, 5)
+    plain = Film(frames=10).write(tmp_path / "plain.mkv")
+    source = remuxed(plain, tmp_path / "film.ts", lambda packet: _seconds(packet, before), mpegts_copyts="1")
+    assert shown_times(source)[0] < 0
+    gpenvid.restore(source, tmp_path / f"out{suffix}", settings)
+    assert len(shown_times(tmp_path / f"out{suffix}")) == 10
+    assert audit(source, tmp_path / f"out{suffix}").passed
+
+
+def test_tags_in_the_code_page_of_old_programs_are_read(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = Film(frames=4, tags={"title": "Müller"}).write(tmp_path / "film.avi")
+    source.write_bytes(source.read_bytes().replace("Müller".encode(), "Müllerö".encode("cp1252")))
+    gpenvid.restore(source, tmp_path / "out.mkv", settings)
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert file.metadata["title"] == "Müllerö"
+
+
+def test_pixels_that_change_their_shape_are_named(settings: RestoreSettings, tmp_path: Path) -> None:
+    parts = []
+    for shape in (Fraction(1), Fraction(4, 3)):
+        with av.open(str(tmp_path / "part.m2v"), "w", format="mpeg2video") as file:
+            stream = file.add_stream("mpeg2video", rate=RATE)
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = shape
+            for picture in moving_portrait(6):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")))
+            file.mux(stream.encode(None))
+        parts.append((tmp_path / "part.m2v").read_bytes())
+    (tmp_path / "film.m2v").write_bytes(b"".join(parts))
+    report = gpenvid.restore(tmp_path / "film.m2v", tmp_path / "out.mkv", settings)
+    assert any("the shape of its pixels changes" in w for w in report.warnings)
 
 
 def heard(path: Path) -> float:

@@ -77,7 +77,7 @@ def inspect_file(path: Path, settings: RestoreSettings, *, name: str = "", max_p
         raise UsageError(f"{path}: lasts {info.duration:.1f} s, and --start is {settings.start:g} s", "choose an earlier start")
     hint = Path(name).suffix.lower()
     suffix = hint if hint in _VIDEO_SUFFIXES else ".video"
-    container, _ = container_for_source(path.with_suffix(suffix), info.container, alpha=info.layout.alpha)
+    container, _ = container_for_source(path.with_suffix(suffix), info.container, alpha=info.layout.alpha, sounds=info.sounds)
     encoder, _ = choose_encoder(
         EncoderRequest(settings.codec, settings.crf, settings.preset), info, container, deinterlaced=settings.deinterlace
     )

@@ -37,7 +37,7 @@ def video_result(item: Input, info: VideoInfo, output: Path | None) -> VideoResu
     """
     if output is not None and not output.is_dir():
         return VideoResult(output, container_for_output(output), None)
-    container, reason = container_for_source(item.path, info.container, alpha=info.layout.alpha)
+    container, reason = container_for_source(item.path, info.container, alpha=info.layout.alpha, sounds=info.sounds)
     path = default_output(item, container.suffix) if output is None else output / default_name(item, container.suffix)
     return VideoResult(path, container, reason)
 

@@ -29,7 +29,7 @@ from gpenvid.media.last_picture import stands
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
 from gpenvid.media.segments import EncodedPacket, read_segment
-from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, StreamPlan, file_tags, language_in
+from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, UNKNOWN_KIND, StreamPlan, file_tags, language_in
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.transport import service_of_source
 
@@ -95,13 +95,14 @@ def assemble(
             if not keep.is_whole:
                 video.metadata.pop("timecode", None)  # it tells of the first frame
             languages = [three_letters(stream.metadata.get("language", "")) for stream in (video, *others.values())]
-            streams = [_video_packets(segments, settings, video, keep)]
+            zero = keep.start if keep.start is not None else _beginning(segments, settings.time_base, container)
+            streams = [_video_packets(segments, settings, video, keep, zero)]
             if others:
-                streams.append(_other_packets(file, source, others, keep, written, container))
+                streams.append(_other_packets(file, source, others, keep, zero, written, container))
             merged = heapq.merge(*streams, key=lambda item: item[0])
             begin = list(islice(merged, _BEGINNING))
             if plan.chapters:
-                delay = _delay([packet for _, packet in begin], file, container)
+                delay = _delay([packet for _, packet in begin], file, container) + (keep.start or 0) - zero
                 output.set_chapters(chapters_of(file, keep, delay, without_gaps=container.is_quicktime))
             output.start_encoding()
             for _, packet in chain(begin, merged):
@@ -198,7 +199,7 @@ def _add_others(output: OutputContainer, file: InputContainer, container: Contai
         attachment = file.streams[index]
         assert isinstance(attachment, AttachmentStream)
         name = attachment.metadata.get("filename") or f"attachment-{index}"
-        copy = output.add_attachment(name, attachment.mimetype or "application/octet-stream", attachment.data)
+        copy = output.add_attachment(name, attachment.mimetype or UNKNOWN_KIND, attachment.data)
         copy.metadata.update(file_tags(attachment))
     return others
 
@@ -253,11 +254,21 @@ def _delay(packets: list[Packet[Any]], file: InputContainer, container: Containe
     return max(Fraction(0), -min((p.pts * p.time_base for p in moving if p.pts is not None), default=Fraction(0)))
 
 
+def _beginning(segments: Iterable[Path], base: Fraction, container: Container) -> Fraction:
+    """What becomes zero of a whole film's clock, in seconds: less than zero where a picture would be hidden, as MP4 hides such.
+
+    FFmpeg counts the times of a transport stream down from the moment at which its clock overflows.
+    """
+    if not container.is_quicktime:
+        return Fraction(0)
+    return min(Fraction(0), *(packet.pts * base for path in islice(segments, 1) for packet in read_segment(path)))
+
+
 def _video_packets(
-    segments: Iterable[Path], settings: EncoderSettings, stream: VideoStream, keep: TimeRange
+    segments: Iterable[Path], settings: EncoderSettings, stream: VideoStream, keep: TimeRange, zero: Fraction
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
     base = settings.time_base
-    ticks = round((keep.start or 0) / base)
+    ticks = round(zero / base)
     step = max(1, round(1 / (settings.frame_rate * base))) if settings.frame_rate else 1
     # Packets stay on disk; only their times are held: 130 bytes a frame, 22 MB for two hours.
     stated = [(packet.pts, packet.duration) for path in segments for packet in read_segment(path)]
@@ -287,9 +298,9 @@ def _packet(encoded: EncodedPacket, stream: VideoStream, base: Fraction) -> Pack
 
 
 def _other_packets(
-    file: InputContainer, source: Path, others: dict[int, Stream], keep: TimeRange, written: Written, container: Container
+    file: InputContainer, source: Path, others: dict[int, Stream], keep: TimeRange, zero: Fraction, written: Written, container: Container
 ) -> Iterator[tuple[Fraction, Packet[Any]]]:
-    for copied in copied_packets(file, source, list(others), keep, container):
+    for copied in copied_packets(file, source, list(others), keep, container, zero):
         written.moved += copied.moved
         copied.packet.stream = others[copied.packet.stream_index]
         yield copied.moment, copied.packet

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from gpenvid.errors import InputError
@@ -14,11 +15,13 @@ from gpenvid.media.audit_pixels import compare_pixels
 from gpenvid.media.audit_streams import compare_streams
 from gpenvid.media.color import UNSPECIFIED
 from gpenvid.media.deinterlace import FieldOrder
-from gpenvid.media.findings import Audit, Finding
+from gpenvid.media.findings import Audit, Finding, Outcome
 from gpenvid.media.last_picture import stands
-from gpenvid.media.probe import VideoInfo, open_input
+from gpenvid.media.probe import VideoInfo, open_input, packets_of
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.time_range import TimeRange
+
+_BEGINNING = 256  # packets among which the earliest is
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def audit(source: Path, output: Path, *, pixels: bool = False, start: float | No
         result.compare("frames with closed captions", before.captioned, after.captioned)
     with open_input(source) as old, open_input(output) as new:
         compare_streams(result, old, new, before.info, after.info, shift, before.keep)
+    _compare_start(result, shift + (before.keep.start or 0), after.info.time_base)
     if pixels:
         compare_pixels(result, before.keep)
     return result
@@ -91,15 +95,24 @@ def _compare_times(result: Audit, before: _VideoFacts, after: _VideoFacts, shift
     detail = f"largest difference {float(worst) * 1e3:.3f} ms, clock tick {float(tick) * 1e3:.3f} ms"
     result.findings.append(Finding("frame times", "same" if same else "differs", detail))
     _compare_last(result, before, after)
-    late = shift + (before.keep.start or 0)
-    if round(late * 10_000):
-        result.note("start", f"all streams begin {float(late) * 1e3:+.1f} ms later than in the source")
     for fault in before.faults:
         result.note("decoding of the source", fault)
     for fault in after.faults:
         result.fail("decoding", fault)
     if not after.faults:
         result.findings.append(Finding("decoding", "same", f"all {len(after.times)} frames decode"))
+
+
+def _compare_start(result: Audit, late: Fraction, tick: Fraction) -> None:
+    """Whether all streams together begin later than they have to: most containers have no times before zero, and a part begins there."""
+    if not round(late * 10_000):
+        return
+    with open_input(result.output) as file:
+        packets = islice(packets_of(file, list(file.streams)), _BEGINNING)
+        times = [p.dts * p.time_base for p in packets if p.dts is not None and p.size]
+    moved_up = late > 0 and min(times, default=Fraction(0)) <= 2 * tick
+    outcome: Outcome = "noted" if moved_up or abs(late) <= 2 * tick else "differs"
+    result.findings.append(Finding("start", outcome, f"all streams begin {float(late) * 1e3:+.1f} ms later than in the source"))
 
 
 def _compare_last(result: Audit, before: _VideoFacts, after: _VideoFacts) -> None:
@@ -117,11 +130,17 @@ def _compare_last(result: Audit, before: _VideoFacts, after: _VideoFacts) -> Non
 def _compare_picture(result: Audit, old: VideoInfo, new: VideoInfo) -> None:
     result.compare("size", (old.geometry.width, old.geometry.height), (new.geometry.width, new.geometry.height))
     result.compare("sample aspect ratio", str(old.geometry.aspect), str(new.geometry.aspect))
-    result.compare("orientation", old.geometry.orientation.linear, new.geometry.orientation.linear)
+    if new.container == "mpegts" and new.display_matrix is None and old.display_matrix:
+        result.note("orientation", "is lost: transport streams have none")
+    else:
+        result.compare("orientation", old.geometry.orientation.linear, new.geometry.orientation.linear)
     _compare_samples(result, old, new)
     # RGB has no range and no matrix, whatever a file states or leaves out.
     rgb = (old.layout.model == "rgb", new.layout.model == "rgb")
-    result.compare("full range", *(is_rgb or info.color.is_full_range for is_rgb, info in zip(rgb, (old, new), strict=True)))
+    if not any(rgb) and old.color.is_full_range and not new.color.is_full_range and new.codec in ("prores", "dnxhd"):
+        result.note("full range", f"became limited: {new.codec} has no other")
+    else:
+        result.compare("full range", *(is_rgb or info.color.is_full_range for is_rgb, info in zip(rgb, (old, new), strict=True)))
     taken = old.color.resolved_matrix(old.geometry.height) == new.color.matrix
     if old.color.matrix == UNSPECIFIED and taken and new.codec == "dnxhd":
         result.note("colour matrix", f"was not stated and is now {new.color.matrix}, which DNxHR always states")
@@ -129,7 +148,7 @@ def _compare_picture(result: Audit, old: VideoInfo, new: VideoInfo) -> None:
         result.compare("colour matrix", old.color.matrix, new.color.matrix)
     for name in ("primaries", "transfer"):
         result.compare(f"colour {name}", getattr(old.color, name), getattr(new.color, name))
-    if old.mastering and new.mastering != old.mastering:
+    if old.mastering and new.mastering != old.mastering and new.codec != "hevc":
         result.note("HDR10 metadata", "the light levels of the source's master are not carried over by this encoder")
     elif old.mastering:
         result.compare("HDR10 metadata", old.mastering, new.mastering)

@@ -30,6 +30,7 @@ from gpenvid.media.streams import (
     ONE_WORD,
     OWN_STREAM_TAGS,
     OWN_TAGS,
+    UNKNOWN_KIND,
     file_keeps,
     file_tags,
     is_empty_text,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "creation_time", "file_package_umid"}
 
+_TEXTS = ("subrip", "ass", "webvtt", "mov_text")
+_STYLED = ("ass", "mov_text", "dvd_subtitle")
 _ROUGH = 3
 """Packets that may have to move where two parts of a source, each with a clock of its own, overlap by a moment."""
 
@@ -57,6 +60,7 @@ class _Packets:
     content: str
     count: int
     times: list[Fraction]
+    lasting: list[Fraction]  # of texts: how long each is shown
 
 
 def compare_streams(
@@ -97,9 +101,11 @@ def compare_streams(
         for a, b in zip(wanted, kept, strict=True):
             name = f"stream {a.index} ({_kind(a)})"
             old_tick, new_tick = (s.time_base or Fraction(1, 1000) for s in (a, b))
-            # Both this stream and the picture it is measured against are rounded to the result's clock, and it was to the source's.
-            limit = 2 * new_tick + old_tick / 2
+            # Both this stream and the picture it is measured against are rounded to the result's clock. From the source's to one that
+            # counts samples its first time is rounded as well as the later one.
+            limit = 2 * new_tick + old_tick
             _compare_packets(result, name, first[a.index], second[b.index], shift, limit, len(offsets) - 1)
+            _compare_texts(result, name, first[a.index], second[b.index], limit, a, b)
             _compare_marks(result, name, a, b, container)
             _compare_tags(result, f"{name} tag", a.metadata, b.metadata, OWN_STREAM_TAGS, on_track)
     if any(covers):
@@ -136,9 +142,9 @@ def _covers(path: Path, indexes: Iterable[int], *, tags: bool) -> list[tuple[str
     return found
 
 
-def _attachments(container: InputContainer) -> list[tuple[str | None, str, dict[str, str]]]:
+def _attachments(container: InputContainer) -> list[tuple[str | None, str, str, dict[str, str]]]:
     files = [s for s in container.streams if isinstance(s, AttachmentStream)]
-    return [(s.metadata.get("filename"), hashlib.sha256(s.data).hexdigest()[:16], file_tags(s)) for s in files]
+    return [(s.metadata.get("filename"), s.mimetype or UNKNOWN_KIND, hashlib.sha256(s.data).hexdigest()[:16], file_tags(s)) for s in files]
 
 
 def _packets_by_stream(
@@ -148,7 +154,8 @@ def _packets_by_stream(
     hashes = {s.index: (hashlib.sha256(), hashlib.sha256()) for s in chosen}
     counts = {s.index: 0 for s in chosen}
     times: dict[int, list[Fraction]] = {s.index: [] for s in chosen}
-    codecs = {s.index: s.codec_context.codec.canonical_name if s.codec_context else "" for s in chosen}
+    lasting: dict[int, list[Fraction]] = {s.index: [] for s in chosen}
+    codecs = {s.index: _codec(s) for s in chosen}
     lines = {s.index: FollowingTimeline(offsets) for s in chosen}
     cuts = Cuts(chosen, keep)
 
@@ -159,6 +166,8 @@ def _packets_by_stream(
         hashes[index][1].update(payload(codecs[index], data))
         if packet.pts is not None:
             times[index].append(packet.pts * packet.time_base)
+        if codecs[index] in _TEXTS:
+            lasting[index].append((packet.duration or 0) * packet.time_base)
 
     if chosen:
         try:
@@ -171,11 +180,11 @@ def _packets_by_stream(
             pass  # a truncated source: compared as far as it goes, and noted with its video
     for kept in cuts.standing():
         count(kept)
-    return {i: _Packets(a.hexdigest()[:16], b.hexdigest()[:16], counts[i], times[i]) for i, (a, b) in hashes.items()}
+    return {i: _Packets(a.hexdigest()[:16], b.hexdigest()[:16], counts[i], times[i], lasting[i]) for i, (a, b) in hashes.items()}
 
 
 def _kind(stream: Stream, *, mp2_is_mp3: bool = False) -> str:
-    name = stream.codec_context.codec.canonical_name if stream.codec_context else "?"
+    name = _codec(stream)
     return f"{stream.type} {'mp3' if mp2_is_mp3 and name == 'mp2' else name}"
 
 
@@ -200,6 +209,21 @@ def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets
         result.findings.append(
             Finding(f"{name} against the picture", "same" if abs(offset) <= limit else "differs", f"moved by {float(-offset) * 1e3:.3f} ms")
         )
+
+
+def _compare_texts(result: Audit, name: str, before: _Packets, after: _Packets, limit: Fraction, old: Stream, new: Stream) -> None:
+    """How long texts are shown, and the styles that stand in the header of their stream."""
+    worst = max((abs(a - b) for a, b in zip(before.lasting, after.lasting, strict=False)), default=Fraction(0))
+    if before.lasting:
+        detail = f"largest difference {float(worst) * 1e3:.3f} ms"
+        result.findings.append(Finding(f"{name} lengths", "same" if worst <= limit else "differs", detail))
+    if (codec := _codec(old)) in _STYLED and codec == _codec(new) and old.codec_context and new.codec_context:
+        told = [hashlib.sha256(s.codec_context.extradata or b"").hexdigest()[:16] for s in (old, new) if s.codec_context]
+        result.compare(f"{name} header", *told)
+
+
+def _codec(stream: Stream) -> str:
+    return str(stream.codec_context.codec.canonical_name) if stream.codec_context else "?"
 
 
 def _compare_marks(result: Audit, what: str, old: Stream, new: Stream, container: Container) -> None:

@@ -75,12 +75,26 @@ def container_for_output(path: Path) -> Container:
     return found
 
 
-def container_for_source(path: Path, demuxer: str, *, alpha: bool) -> tuple[Container, str | None]:
+def container_for_source(path: Path, demuxer: str, *, alpha: bool, sounds: frozenset[str] = frozenset()) -> tuple[Container, str | None]:
     """The container of a result whose name the user leaves to us, and why if it is not the source's.
 
     Containers without exact timestamps (AVI), or that FFmpeg writes only in part (WTV, MXF, ASF), become Matroska; so does
-    WebM with alpha, which only VP9 could hold there, with loss and beside its packets.
+    WebM with alpha, which only VP9 could hold there, with loss and beside its packets. Where that cannot hold the sound and
+    Matroska or QuickTime can, it is that one.
+
+    Args:
+        sounds: canonical names of the codecs of its sound.
     """
+    usual, reason = _usual_container(path, demuxer, alpha=alpha)
+    if lost := sounds - supported_codecs(usual):
+        other = next((c for c in (MATROSKA, _BY_SUFFIX[".mov"]) if sounds <= supported_codecs(c)), None)
+        if other is not None:
+            named = ", ".join(sorted(lost))
+            return other, f"{path.name} has sound ({named}) that does not fit into {usual.suffix}; the result is {other.suffix}"
+    return usual, reason
+
+
+def _usual_container(path: Path, demuxer: str, *, alpha: bool) -> tuple[Container, str | None]:
     names = set(demuxer.split(","))
     suffix = path.suffix.lower()
     if alpha and suffix == ".webm":

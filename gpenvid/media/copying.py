@@ -37,7 +37,9 @@ class Copied:
     moved: bool
 
 
-def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], keep: TimeRange, container: Container) -> Iterator[Copied]:
+def copied_packets(
+    file: InputContainer, source: Path, indices: Sequence[int], keep: TimeRange, container: Container, zero: Fraction = Fraction(0)
+) -> Iterator[Copied]:
     """The packets of some streams that belong into the kept part.
 
     Where the source is cut short, they end: the reader has said so.
@@ -46,11 +48,12 @@ def copied_packets(file: InputContainer, source: Path, indices: Sequence[int], k
         file: the source, opened, nothing read.
         indices: which of its streams.
         container: of the result.
+        zero: the moment of a whole film that becomes zero, in seconds; a part begins there.
     """
     strict = not container.is_matroska  # decoding times of a stream must not stand still either
     offsets = jump_offsets(source) if indices else [Fraction(0)]
     lines = {index: _Line(file.streams[index], FollowingTimeline(offsets), strict=strict) for index in indices}
-    shift, last = keep.start or Fraction(0), Fraction(-(10**9))
+    shift, last = zero if keep.start is None else keep.start, Fraction(-(10**9))
     packets = heard_packets(_whole_packets(file, indices), hides=container.is_quicktime)
     for packet, missing in _kept_packets(file, packets, indices, keep, lines):
         if packet.stream.disposition & Disposition.attached_pic:

@@ -34,6 +34,8 @@ _NEVER_CARRIED = {
     "DYNAMIC_HDR_VIVID": "the HDR Vivid metadata",
     "STEREO3D": "the mark for stereo pictures",
     "SPHERICAL": "the mark for spherical pictures",
+    "AFD": "the active format description",
+    "S12M_TIMECODE": "the timecode inside the picture",
 }
 _CARRY_CAPTIONS = ("libx264", "libx264rgb", "libx265", "h264_nvenc", "hevc_nvenc")
 

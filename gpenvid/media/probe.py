@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,17 @@ from gpenvid.media.hdr import Mastering, mastering_of
 from gpenvid.media.layout import PixelLayout, layout_of
 from gpenvid.media.orientation import DisplayGeometry, Orientation, unpack_display_matrix
 from gpenvid.media.side_data import SideDataType, side_data_of
+
+
+def _as_windows_does(error: UnicodeError) -> tuple[str, int]:
+    """Bytes of a tag that are no UTF-8, which old programs wrote in their own code page."""
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+TAG_ERRORS = "gpenvid.cp1252"
+"""How tags that are not UTF-8 are read: as Western Windows' code page, which nearly all AVI files of the West have."""
+codecs.register_error(TAG_ERRORS, _as_windows_does)
 
 OPEN_TIMEOUT = 60.0  # seconds a demuxer may take to open or to give a packet: damaged files must not hang a batch
 
@@ -48,6 +60,7 @@ class VideoInfo:
         display_matrix: the nine numbers to copy, None where there are none.
         field_order: of the first frame.
         mastering: HDR10's static metadata, None where there is none.
+        sounds: FFmpeg's names of the codecs of its sound.
         embedded: names of what the first frame carries beside its samples, such as `A53_CC` (closed captions).
     """
 
@@ -66,6 +79,7 @@ class VideoInfo:
     display_matrix: tuple[int, ...] | None
     field_order: FieldOrder
     mastering: Mastering | None = None
+    sounds: frozenset[str] = frozenset()
     embedded: frozenset[str] = frozenset()
 
     @property
@@ -91,7 +105,7 @@ def open_input(path: Path) -> InputContainer:
     if path.is_dir():
         raise InputError(f"{path}: is a folder without pictures in it", "name a video, a picture or a folder of pictures")
     try:
-        return av.open(ffmpeg_name(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace")
+        return av.open(ffmpeg_name(path), "r", timeout=OPEN_TIMEOUT, metadata_errors=TAG_ERRORS)
     except PermissionError as error:
         raise InputError(f"{path}: permission denied", "make the file readable") from error
     except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -223,5 +237,6 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         display_matrix=matrix,
         field_order=FieldReader().order(first),
         mastering=mastering_of(side_data),
+        sounds=frozenset(s.codec_context.codec.canonical_name for s in container.streams.audio if s.codec_context),
         embedded=frozenset(kind.name for kind in side_data),
     )

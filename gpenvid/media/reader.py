@@ -41,6 +41,7 @@ class ReadFaults:
         resized: frames whose size differs from the first one's; scaled to it.
         interlaced: frames that are interlaced where the first one is not.
         progressive: frames that are not where the first one is.
+        reshaped: frames whose pixels have another shape than the first one's, give or take the decoder's delay; written as the first.
         reformatted: frames whose pixel format differs from the first one's; converted to it.
         truncated: the file ended in an error instead of its end.
         missing: packets that the container's index promises and the file does not hold.
@@ -54,6 +55,7 @@ class ReadFaults:
     corrupt: int = 0
     guessed_times: int = 0
     resized: int = 0
+    reshaped: int = 0
     interlaced: int = 0
     progressive: int = 0
     reformatted: int = 0
@@ -76,6 +78,7 @@ class ReadFaults:
             (self.corrupt, f"{path}: {self.corrupt} pictures are damaged and were kept as decoded"),
             (self.guessed_times, f"{path}: {self.guessed_times} frames had no usable timestamp and were given the next one"),
             (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
+            (self.reshaped, f"{path}: the shape of its pixels changes mid-stream; the result has that of the first frame throughout"),
             (self.reformatted, f"{path}: {self.reformatted} frames change pixel format mid-stream and were converted to the first frame's"),
             (fields and self.interlaced, f"{path}: {self.interlaced} frames are interlaced, and the first one is not ({keep})"),
             (fields and self.progressive, f"{path}: {self.progressive} frames are progressive, and the first one is not ({keep})"),
@@ -123,6 +126,7 @@ class VideoReader:
         info, fields_of = self.info, FieldReader()
         first = 0
         last: int | None = None
+        shape: Fraction | None = None
         lasts = step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
         # Two times nearer to each other than a millisecond would become one in Matroska.
         least = ceil(Fraction(1, 1000) / info.time_base)
@@ -141,6 +145,10 @@ class VideoReader:
                     pts = 0 if last is None else last + (max(step, least) if pts is None else least)
                 first, last = (pts if last is None else first), pts
                 self.faults.corrupt += picture.is_corrupt
+                # Only the decoder tells that of each picture; the container may state another, for all.
+                coded = stream.codec_context.sample_aspect_ratio
+                shape = shape or coded
+                self.faults.reshaped += bool(coded) and coded != shape
                 frame = self._frame(index, pts, picture, fields_of)
                 lasts = max(step, frame.duration)
                 if ends is not None and ends > pts:

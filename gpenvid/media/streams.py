@@ -19,6 +19,7 @@ OWN_STREAM_TAGS = {"encoder", "duration", "number_of_frames", "number_of_bytes",
 OWN_STREAM_TAGS |= {"_statistics_writing_date_utc", "alpha_mode"}
 # What Matroska needs to attach a file; FFmpeg reads them as tags.
 _FILE_NAMES = {"filename", "mimetype"}
+UNKNOWN_KIND = "application/octet-stream"
 
 # Marks that some containers have one word for.
 ONE_WORD = ((Disposition.hearing_impaired, Disposition.captions), (Disposition.visual_impaired, Disposition.descriptions))

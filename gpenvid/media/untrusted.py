@@ -8,7 +8,7 @@ import av
 
 from gpenvid.errors import InputError, TooLargeError
 from gpenvid.media import still_jpeg, still_png
-from gpenvid.media.probe import OPEN_TIMEOUT, ffmpeg_name, main_video_stream
+from gpenvid.media.probe import OPEN_TIMEOUT, TAG_ERRORS, ffmpeg_name, main_video_stream
 from gpenvid.media.still_webp import is_webp
 
 # Demuxers that read one file. Playlists (HLS, DASH, concat, SDP) are not among them: they make FFmpeg open other files and addresses.
@@ -46,7 +46,7 @@ def check_video(path: Path, max_pixels: int) -> str:
     """
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
     try:
-        with av.open(ffmpeg_name(path), "r", timeout=OPEN_TIMEOUT, metadata_errors="replace", options=options) as container:
+        with av.open(ffmpeg_name(path), "r", timeout=OPEN_TIMEOUT, metadata_errors=TAG_ERRORS, options=options) as container:
             stream = main_video_stream(container, path)
             # What the header claims, before a decoder makes room for it.
             check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
