@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _CONTAINERS_OWN = {"handler_name", "vendor_id", "creation_time", "file_package_umid"}
 
 _TEXTS = ("subrip", "ass", "webvtt", "mov_text")
-_STYLED = ("ass", "mov_text", "dvd_subtitle")
+_STYLED = ("ass", "dvd_subtitle")  # MP4 writes a header of its own for its texts
 _ROUGH = 3
 """Packets that may have to move where two parts of a source, each with a clock of its own, overlap by a moment."""
 
