@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import Film, bitmap, chapters, no_bitmap
+from films import Film, bitmap, chapters, no_bitmap, remuxed
 
 import gpenvid
 from gpenvid import RestoreSettings
@@ -108,6 +108,18 @@ def test_sound_that_begins_between_milliseconds_stays_in_step(settings: RestoreS
         with av.open(str(path)) as file:
             starts.append([min(p.pts * p.time_base for p in file.demux(s) if p.pts is not None) for s in file.streams.audio])
     assert abs(starts[0][0] - starts[1][0]) < Fraction(1, 2000)
+
+
+@pytest.mark.parametrize("samples", [485, 970, 1454])
+def test_sound_that_matroska_has_rounded_passes_where_samples_are_counted(samples: int, settings: RestoreSettings, tmp_path: Path) -> None:
+    def later(packet: av.Packet) -> None:
+        if packet.stream.type == "audio":
+            packet.pts = packet.dts = packet.pts + samples
+
+    exact = remuxed(_write(tmp_path / "film.mkv", "pcm_s24le"), tmp_path / "film.mov")
+    source = remuxed(exact, tmp_path / "late.mkv", later)
+    gpenvid.restore(source, tmp_path / "out.mov", settings)
+    assert audit(source, tmp_path / "out.mov").passed
 
 
 def _blu_ray(path: Path) -> Path:
