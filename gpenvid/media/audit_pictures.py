@@ -203,8 +203,7 @@ def _compare(result: Audit, wanted: Iterator[_Picture | None], files: list[Path]
         for what in _lost(source.extras, old.extras):
             found[what].lost += 1
         if pixels and (old.size, old.bits) == (new.size, new.bits):
-            for before, after in zip(old.planes, new.planes, strict=False):
-                tallies.setdefault(old.bits, PixelTally(old.bits)).add(before, after)
+            tallies.setdefault(old.bits, PixelTally(old.bits)).add(old.planes, new.planes, name)
     result.compare("pictures", expected, len(files))
     for what, same in found.items():
         same.tell(result, what)
