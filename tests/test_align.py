@@ -47,6 +47,13 @@ def test_crop_parameters_carry_the_landmarks_onto_the_template(values) -> None:
     assert np.allclose(apply_affine(matrix, landmarks), GPEN.at(512), atol=1e-6)
 
 
+def test_the_places_of_many_faces_are_those_of_each_to_the_last_bit() -> None:
+    faces = GPEN.at(200) + np.random.default_rng(1).normal(0, 20, (50, 5, 2))
+    faces[7] = 3.0  # all points in one place
+    with np.errstate(divide="ignore"):
+        assert np.array_equal(similarity_parameters(faces), [similarity_parameters(f) for f in faces], equal_nan=True)
+
+
 def test_fit_equals_opencv_on_noisy_points() -> None:
     random = np.random.default_rng(1)
     points = GPEN.at(512)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpenvid.geometry import Affine, FloatArray, apply_affine
+from gpenvid.geometry import Affine, FloatArray
 
 
 @dataclass(frozen=True)
@@ -50,29 +50,30 @@ TEMPLATES = {t.name: t for t in (GPEN, FFHQ)}
 def fit_similarity(source: FloatArray, target: FloatArray) -> Affine:
     """The similarity (rotation, one scale, shift) that maps source points (N, 2) closest to target points, least squares.
 
+    Many at once, (..., N, 2) in either, give (..., 2, 3).
+
     Source: Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991; in
     two dimensions without reflection it is a linear problem.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    middle, goal = source.mean(axis=0), target.mean(axis=0)
-    x, y = (source - middle).T
-    u, v = (target - goal).T
-    spread = float((x * x + y * y).sum())
-    if spread == 0:
-        return np.column_stack([np.eye(2), goal - middle])
-    a = float((x * u + y * v).sum()) / spread
-    b = float((x * v - y * u).sum()) / spread
-    linear = np.array([[a, -b], [b, a]])
-    return np.column_stack([linear, goal - linear @ middle])
+    middle, goal = source.mean(axis=-2, keepdims=True), target.mean(axis=-2, keepdims=True)
+    (x, y), (u, v) = np.moveaxis(source - middle, -1, 0), np.moveaxis(target - goal, -1, 0)
+    spread = (x * x + y * y).sum(axis=-1)
+    known = np.where(spread > 0, spread, 1)  # points that fall together are only shifted
+    a = np.where(spread > 0, (x * u + y * v).sum(axis=-1) / known, 1)
+    b = np.where(spread > 0, (x * v - y * u).sum(axis=-1) / known, 0)
+    linear = np.stack([np.stack([a, -b], axis=-1), np.stack([b, a], axis=-1)], axis=-2)
+    shift = np.swapaxes(goal, -1, -2) - linear @ np.swapaxes(middle, -1, -2)
+    return np.concatenate([linear, shift], axis=-1)
 
 
 def similarity_parameters(landmarks: FloatArray) -> NDArray[np.float64]:
-    """A face's place as (log scale, angle, centre x, centre y): scale is the crop's side in pixels, angle in radians,
-    the centre is the crop's centre in the picture. These four are what is smoothed over time."""
+    """The places (..., 4) of faces (..., 5, 2) as (log scale, angle, centre x, centre y): scale is the crop's side in pixels,
+    angle in radians, the centre is the crop's centre in the picture. These four are what is smoothed over time."""
     matrix = fit_similarity(np.array(GPEN.points), landmarks)
-    scale = np.hypot(matrix[0, 0], matrix[1, 0])
-    centre = apply_affine(matrix, np.array([[0.5, 0.5]]))[0]
-    return np.array([np.log(scale), np.arctan2(matrix[1, 0], matrix[0, 0]), *centre])
+    scale, angle = np.hypot(matrix[..., 0, 0], matrix[..., 1, 0]), np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0])
+    centre = matrix @ np.array([0.5, 0.5, 1.0])
+    return np.stack([np.log(scale), angle, centre[..., 0], centre[..., 1]], axis=-1)
 
 
 def crop_affine(parameters: FloatArray, size: int) -> Affine:

@@ -147,7 +147,7 @@ class Tracker:
     def _track(self, number: int, chain: Chain) -> Track:
         faces = [s.face.transformed(self._to_display) for s in chain.sightings]
         landmarks = np.stack([apply_affine(np.eye(2, 3), f.landmarks) for f in faces])
-        raw = np.stack([similarity_parameters(points) for points in landmarks])
+        raw = similarity_parameters(landmarks)
         shot = self._shots[-1]
         sharp = np.array([np.nan if s.sharpness is None else s.sharpness for s in chain.sightings])
         weights, flags = face_weights(landmarks, chain.start, (shot.start, shot.end), self.settings.guards, sharp)

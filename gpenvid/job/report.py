@@ -214,7 +214,7 @@ def describe_tracks(report: Report, tracks: Tracks) -> None:
     report.analysis.detector_calls += tracks.detector_calls
     report.analysis.close_looks += tracks.close_looks
     for track in tracks.tracks:
-        raw = np.stack([similarity_parameters(points) for points in track.landmarks])
+        raw = similarity_parameters(track.landmarks)
         jitter = [round(place_jitter(values), 5) for values in (track.parameters, raw)]
         report.people.append(TrackReport(track.id, track.start, track.end - 1, int(track.detected.sum()), *jitter))
 
