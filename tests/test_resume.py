@@ -10,16 +10,21 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import cv2
 import pytest
+import torch
 from stopping import SHORT, command_for, killed_after, packets
 
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import GpenvidError, InputError, UsageError
+from gpenvid.faces.shots import Shot
+from gpenvid.faces.tracks import Tracks
+from gpenvid.job.identity import job_key
 from gpenvid.job.parts import cut_segments
 from gpenvid.job.sidecar import write_sidecar
 from gpenvid.job.work import work_folder
@@ -227,6 +232,16 @@ def test_another_embedding_under_the_same_name_renders_anew_from_the_tracks_that
         file.write(b"\x8a\x06\x04mark")  # a field that readers pass over
     gpenvid.restore(source, out, settings, said)
     assert any("rendering anew" in note and "--identity" in note for note in said.notes)
+
+
+def test_what_the_preview_page_keeps_beside_the_tracks_costs_no_segment(tiny_model: Path, tmp_path: Path) -> None:
+    settings = RestoreSettings(model=str(tiny_model), tracks=tmp_path / "tracks.json")
+    restorer: Any = SimpleNamespace(device=torch.device("cpu"), dtype="", engine="")
+    keys = []
+    for people, preview in (("a", None), ("a", {"looks": [{"grain": 0.5}], "preview": 1}), ("a", {"looks": []}), ("b", {"looks": []})):
+        write_sidecar(Tracks(6, 99, 99, people, 0, [Shot(0, 6)]), tmp_path / "tracks.json", preview)
+        keys.append(job_key(CLIP, settings, "", restorer, "")["--tracks"])
+    assert [key == keys[0] for key in keys] == [True, True, True, False]
 
 
 @pytest.mark.parametrize("content", ["no json", "of another film"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import InputError, UsageError
-from gpenvid.faces.tracks import Tracks
+from gpenvid.faces.shots import Shot
+from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.job.parts import frames_in
 from gpenvid.job.people import contact_sheet, write_contact_sheet
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
@@ -212,6 +214,20 @@ def test_tracks_of_another_part_are_refused(tiny_model: Path, tmp_path: Path) ->
 def test_where_nobody_was_found_nobody_can_be_chosen() -> None:
     with pytest.raises(UsageError, match="there is no track 1: no face was found"):
         Tracks(0, 64, 64, "", 0).chosen((1,))
+
+
+def test_a_long_film_is_written_without_a_copy_of_all_its_numbers(tmp_path: Path) -> None:
+    n = 500
+    points, ones = np.random.default_rng(0).random((n, 5, 2)), np.ones(n)
+    track = Track(1, 0, np.ones((n, 4)), ones, points, ones > 0, np.ones((n, 4)), ones)
+    film = Tracks(n, 99, 99, "", 0, [Shot(0, n)], [replace(track, id=i) for i in range(1, 21)], begin=1.5)
+    tracemalloc.start()
+    write_sidecar(film, tmp_path / "a.json", {"grain": 0})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    text = (tmp_path / "a.json").read_text()
+    assert text == json.dumps(json.loads(text), separators=(",", ":")) + "\n"
+    assert peak < 4 * len(text)
 
 
 def test_the_contact_sheet_shows_everyone(tracks: Tracks, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 
 from gpenvid import __version__
 from gpenvid.errors import InputError
+from gpenvid.job.sidecar import hash_tracks
 from gpenvid.restore.cards import find_card
 from gpenvid.restore.restorer import Restorer
 from gpenvid.restore.weights import file_sha256, locate
@@ -69,8 +71,8 @@ def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Re
         "the source": fingerprint(source),
         "the model": _model_sha256(settings.model),
         "--detector": detector,
-        "--identity": _file_sha256(settings.identity) if settings.identity else "",
-        "--tracks": _file_sha256(settings.tracks) if settings.tracks else "",
+        "--identity": _hash(settings.identity) if settings.identity else "",
+        "--tracks": _hash(settings.tracks, hash_tracks) if settings.tracks else "",
         "the device": restorer.device.type,
         "--dtype": restorer.dtype,
         "the engine": restorer.engine,
@@ -96,11 +98,11 @@ def concern_tracks(names: list[str]) -> bool:
 def _model_sha256(model: str) -> str:
     named = Path(model)
     path = named if is_weight_file(named) else locate(find_card(model, "restorer"))
-    return _file_sha256(path) if path else ""
+    return _hash(path) if path else ""
 
 
-def _file_sha256(path: Path) -> str:
+def _hash(path: Path, hashed: Callable[[Path], str] = file_sha256) -> str:
     try:
-        return file_sha256(path)
+        return hashed(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", "check the path") from error

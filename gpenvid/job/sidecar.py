@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = N
     Raises:
         InputError: if the file cannot be written.
     """
-    content = {
+    before = {
         "gpenvid_tracks": SIDECAR_VERSION,
         "frames": tracks.frames,
         "width": tracks.width,
@@ -37,16 +38,32 @@ def write_sidecar(tracks: Tracks, path: Path, preview: dict[str, Any] | None = N
         "detector_calls": tracks.detector_calls,
         "close_looks": tracks.close_looks,
         "shots": [{"start": s.start, "end": s.end, "monochrome": s.monochrome} for s in tracks.shots],
-        "tracks": [_track_to_json(t) for t in tracks.tracks],
     }
-    if tracks.begin is not None:
-        content["begin"] = tracks.begin
+    behind: dict[str, Any] = {} if tracks.begin is None else {"begin": tracks.begin}
     if preview is not None:
-        content["preview"] = preview
+        behind["preview"] = preview
+    # Track by track, because as Python's numbers those of a long film take ten times the room of their text.
+    people = ",".join(_as_text(_track_to_json(t)) for t in tracks.tracks)
+    text = f'{_as_text(before)[:-1]},"tracks":[{people}]{"," if behind else ""}{_as_text(behind)[1:]}\n'
     try:
-        write_whole(path, json.dumps(content, separators=(",", ":")) + "\n")
+        write_whole(path, text)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another file") from error
+
+
+def hash_tracks(path: Path) -> str:
+    """SHA-256 of a sidecar, in hexadecimal; of one that `write_sidecar` wrote, as if it had been told nothing of the preview page.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    content = path.read_bytes()
+    tracks, mark, preview = content.partition(b',"preview":')
+    try:
+        json.loads(b'{"preview":' + preview)  # what comes last, and not a part of something else
+    except (ValueError, RecursionError):
+        mark = b""
+    return hashlib.sha256(tracks + b"}\n" if mark else content).hexdigest()
 
 
 def read_preview(path: Path) -> dict[str, Any]:
@@ -71,6 +88,10 @@ def check_tracks_of(tracks: Tracks, sidecar: Path, source: Path, frames: int, di
     if tracks.begin is not None and tracks.begin != (start or 0):
         told = f"{sidecar}: tells of a part that begins at {tracks.begin:g} s, and the chosen one begins at {start or 0:g} s"
         raise InputError(told, "give the same --start, or analyse this part")
+
+
+def _as_text(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _track_to_json(track: Track) -> dict[str, Any]:
