@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpenvid.errors import WeightsError
 from gpenvid.faces.align import Template, fit_similarity
+from gpenvid.geometry import compose, invert, resize_affine
 
 _SIDE = 112
 _LEAST_NUMBERS = 32
@@ -35,8 +36,13 @@ class FaceEmbedder:
 
     def embed(self, crop: NDArray[np.float32], template: Template) -> NDArray[np.float32]:
         """The embedding, of length 1, of an aligned crop (S, S, 3) float32 RGB in [0, 1]."""
-        to_face = fit_similarity(template.at(crop.shape[0]), _POINTS)
-        face = cv2.warpAffine(crop, to_face, (_SIDE, _SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+        side = crop.shape[0]
+        to_face = fit_similarity(template.at(side), _POINTS)
+        smaller = round(side * float(np.hypot(*to_face[:, 0])))
+        if smaller < side:  # sampling would alias: `warpAffine` averages no areas, whatever it is asked for
+            crop = np.asarray(cv2.resize(crop, (smaller, smaller), interpolation=cv2.INTER_AREA), np.float32)
+            to_face = compose(to_face, invert(resize_affine(smaller / side, smaller / side)))
+        face = cv2.warpAffine(crop, to_face, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         vector = self._forward(np.asarray(face * np.float32(2) - np.float32(1), np.float32))
         return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
