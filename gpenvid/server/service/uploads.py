@@ -133,7 +133,8 @@ async def receive_form(request: Request, path: Path, limit: int) -> Form:
         raise Problem(400, "malformed", "the form has no boundary")
     announced = request.headers.get("content-length", "")
     size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
-    if size > limit + _MOST_FIELDS * 2 * _LONGEST_FIELD:
+    most = limit + _MOST_FIELDS * 2 * _LONGEST_FIELD
+    if size > most:
         raise too_large(limit)
     if size > shutil.disk_usage(path.parent).free:
         raise _no_room()
@@ -143,7 +144,13 @@ async def receive_form(request: Request, path: Path, limit: int) -> Form:
             reader = _Reader(form, file, limit)
             names = ("part_begin", "header_field", "header_value", "header_end", "headers_finished", "part_data", "part_end", "end")
             parser = MultipartParser(boundary, {f"on_{n}": getattr(reader, f"on_{n}") for n in names})  # type: ignore[arg-type]
+            received = 0
             async for chunk in _chunks(request):
+                received += len(chunk)
+                if received > most:
+                    raise too_large(limit)
+                if reader.complete and chunk.strip():
+                    raise Problem(400, "malformed", "the body goes on behind the end of the form")
                 await asyncio.to_thread(parser.write, chunk)
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
