@@ -320,6 +320,31 @@ def test_older_ways_to_write_exif_and_xmp_into_png_are_read() -> None:
     assert extras.orientation == Orientation.from_exif(6)
 
 
+@pytest.mark.parametrize("keyword", [b"Raw profile type exif\0", b"XML:com.adobe.xmp\0"])
+@pytest.mark.parametrize("broken", [0, 4])
+def test_many_bombs_in_one_png_cost_no_more_than_one(keyword: bytes, broken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = bytes(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1])
+    packed = zlib.compress(b"a" * 2**25, 1)
+    bomb, made = b"zTXt" + keyword + b"\0" + packed[: len(packed) - broken] + b"\xff" * broken, []
+    real = zlib.decompressobj
+
+    class Counting:
+        def __init__(self) -> None:
+            self.real = real()
+
+        def decompress(self, data: bytes, most: int) -> bytes:
+            made.append(min(most, 2**25))
+            return self.real.decompress(data, most)
+
+        @property
+        def eof(self) -> bool:
+            return self.real.eof
+
+    monkeypatch.setattr("zlib.decompressobj", Counting)
+    read_file(_with_chunks(plain, *[bomb] * 9))
+    assert sum(made) <= 2**26
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
 def test_damaged_files_are_looked_at_without_a_crash(suffix: str, tmp_path: Path) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)

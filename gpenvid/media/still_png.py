@@ -11,7 +11,8 @@ from fractions import Fraction
 from gpenvid.media.still_extras import Entry, Resolution, StillExtras, StillFile, listed, resolution_of
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-_LARGEST = 2**26  # bytes that a compressed block may have; larger ones are more likely bombs
+_LARGEST = 2**26  # bytes that the compressed blocks of a file may have in all; larger ones are more likely bombs
+_DENSEST = 1032  # bytes that one of DEFLATE makes at most
 _HEADER_END = len(MAGIC) + 25  # behind IHDR
 _XMP = b"XML:com.adobe.xmp\0"
 _COLOUR = (b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI")
@@ -27,7 +28,7 @@ def read_png(data: bytes) -> StillFile:
     entries: list[Entry] = []
     lost: list[str] = []
     remarks: list[str] = []
-    pages, damaged = 1, False
+    pages, damaged, room = 1, False, _Room()
     grey = data[len(MAGIC) + 17 : len(MAGIC) + 18] == b"\0"
     for kind, body in _chunks(data):
         if kind == b"tRNS" and grey:
@@ -35,16 +36,16 @@ def read_png(data: bytes) -> StillFile:
         elif kind == b"acTL" and len(body) >= 4:
             pages = struct.unpack_from(">I", body)[0]
         elif kind == b"iCCP":
-            icc = _inflated(body.partition(b"\0")[2][1:])
+            icc = room.inflated(body.partition(b"\0")[2][1:])
             damaged = not icc
         elif kind == b"eXIf":
             exif = body.removeprefix(b"Exif\0\0")
         elif kind in _TEXT and body.startswith(_XMP):
-            xmp = _text(kind, body)
+            xmp = xmp or _text(kind, body, room)
         elif kind == b"pHYs" and len(body) == 9:
             x, y, unit = struct.unpack(">IIB", body)
             resolution = resolution_of(Fraction(x, 100), Fraction(y, 100), "cm") if unit else resolution_of(Fraction(x), Fraction(y), "")
-        elif kind in _TEXT and (found := _raw_exif(kind, body)):
+        elif kind in _TEXT and (found := _raw_exif(kind, body, room)):
             raw = found
         elif kind in _TEXT:
             entries.append(Entry(f"text '{body.partition(bytes(1))[0].decode('latin-1')}'", kind + body))
@@ -97,32 +98,42 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + size
 
 
-def _inflated(packed: bytes) -> bytes:
-    """What was compressed; empty where it is damaged or too large."""
-    try:
+class _Room:
+    """What the compressed blocks of one file may still take."""
+
+    def __init__(self) -> None:
+        self._left = _LARGEST
+
+    def inflated(self, packed: bytes) -> bytes:
+        """What was compressed; empty where it is damaged or there is no room for it."""
+        if not self._left:
+            return b""
         unpacker = zlib.decompressobj()
-        found = unpacker.decompress(packed, _LARGEST)
-    except zlib.error:
-        return b""
-    return found if unpacker.eof else b""
+        try:
+            found = unpacker.decompress(packed, self._left)
+        except zlib.error:
+            self._left = max(0, self._left - _DENSEST * len(packed))  # as much as it may have made before it broke
+            return b""
+        self._left -= len(found)
+        return found if unpacker.eof else b""
 
 
-def _text(kind: bytes, body: bytes) -> bytes:
+def _text(kind: bytes, body: bytes, room: _Room) -> bytes:
     """The text of a chunk, as bytes in its own encoding."""
     _, _, rest = body.partition(b"\0")
     if kind == b"tEXt":
         return rest
     if kind == b"zTXt":
-        return _inflated(rest[1:])
+        return room.inflated(rest[1:])
     text = rest[2:].split(b"\0", 2)[-1]
-    return _inflated(text) if rest[:1] == b"\1" else text
+    return room.inflated(text) if rest[:1] == b"\1" else text
 
 
-def _raw_exif(kind: bytes, body: bytes) -> bytes:
+def _raw_exif(kind: bytes, body: bytes, room: _Room) -> bytes:
     """The EXIF block that older programs write as hexadecimal text; empty where this is none."""
     if not body.startswith((b"Raw profile type exif\0", b"Raw profile type APP1\0")):
         return b""
-    words = _text(kind, body).split()
+    words = _text(kind, body, room).split()
     try:
         block = bytes.fromhex(b"".join(words[2:]).decode("ascii"))
     except ValueError:
