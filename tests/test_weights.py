@@ -190,6 +190,11 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
         if self.path == "/missing":
             self.send_error(404)
             return
+        if start >= len(PAYLOAD):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(PAYLOAD)}")
+            self.end_headers()
+            return
         body = PAYLOAD[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -234,6 +239,15 @@ def test_a_download_that_lacks_only_its_name_is_not_fetched_again(tmp_path: Path
     (tmp_path / "w.pth.part").write_bytes(PAYLOAD)
     download_module.download("https://nowhere.invalid/w.pth", tmp_path / "w.pth", len(PAYLOAD))
     assert (tmp_path / "w.pth").read_bytes() == PAYLOAD
+
+
+@pytest.mark.parametrize("more", [b"", b"x"])
+def test_a_kept_part_as_long_as_the_file_is_taken_and_a_longer_one_is_fetched_anew(more: bytes, server: str, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    (tmp_path / "w.pth.part").write_bytes(PAYLOAD + more)
+    download_module.download(f"{server}/file", tmp_path / "w.pth", 0, lambda *counts: told.append(counts))
+    assert (tmp_path / "w.pth").read_bytes() == PAYLOAD
+    assert bool(told) == bool(more)
 
 
 def test_two_that_want_one_model_fetch_it_once(server: str) -> None:

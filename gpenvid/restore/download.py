@@ -37,7 +37,18 @@ def download(url: str, target: Path, size: int = 0, progress: Callable[[int, int
             part.replace(target)
             return
         request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        try:
+            opened = urllib.request.urlopen(request, timeout=_TIMEOUT)
+        except urllib.error.HTTPError as error:
+            if error.code != 416 or not done:
+                raise
+            if not size and error.headers.get("Content-Range") == f"bytes */{done}":
+                part.replace(target)  # as above, of a file whose size only the server knows
+                return
+            part.unlink()  # it is no beginning of this file
+            download(url, target, size, progress)
+            return
+        with opened as answer:
             if not answer.url.startswith(_SCHEME):
                 raise WeightsError(f"{url}: leads to {answer.url}, which is not https", remedy)
             if done and answer.status != 206:
@@ -53,8 +64,6 @@ def download(url: str, target: Path, size: int = 0, progress: Callable[[int, int
             raise WeightsError(f"{url}: incomplete ({done} of {size or total} bytes)", "run the command again to continue")
         part.replace(target)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # the kept part is no beginning of this file
-            part.unlink(missing_ok=True)
         raise WeightsError(f"{url}: the server answers {error.code}", remedy) from error
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(f"{url}: cannot be downloaded ({getattr(error, 'reason', error)})", remedy) from error
