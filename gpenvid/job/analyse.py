@@ -112,6 +112,7 @@ def analyse(source: str | Path, settings: RestoreSettings | None = None, progres
     Raises:
         InputError: if it cannot be read, or no frame lies in the chosen part.
         UsageError: if it is no film.
+        WeightsError: if the detector's file is missing or damaged.
     """
     settings, progress = settings or RestoreSettings(), progress or Silent()
     film = open_film(named(source), settings)

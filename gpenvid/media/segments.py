@@ -1,6 +1,6 @@
 """Encoded segments on disk: packets with exact times, complete and checksummed, or absent.
 
-A segment file is a JSON header line, then per packet a fixed record (pts, duration, flags, length) and its bytes, then a
+A segment file is a line that says what it is, then per packet a fixed record (pts, duration, flags, length) and its bytes, then a
 SHA-256 of all that. Times are integers in the encoder's time base, which no container would keep as exactly.
 """
 

@@ -35,14 +35,14 @@ def still_suffix(head: bytes) -> str | None:
     return next((suffix for magic, suffix in _STILLS if head.startswith(magic)), None)
 
 
-def check_video(path: Path, max_pixels: int) -> str:
+def check_video(path: Path, max_pixels: int) -> None:
     """Make sure that a file is a video of a kind that refers to no other file, and that its frames are not too large.
 
-    Returns:
-        FFmpeg's demuxer name.
+    By what its headers say: nothing is decoded.
 
     Raises:
-        InputError: it is not, or not one frame decodes.
+        InputError: it is not.
+        TooLargeError: they are.
     """
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
     try:
@@ -50,7 +50,6 @@ def check_video(path: Path, max_pixels: int) -> str:
             stream = main_video_stream(container, path)
             # What the header claims, before a decoder makes room for it.
             check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
-            return container.format.name
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a video or picture of a known kind", "send a video file or a picture") from error
 
@@ -59,7 +58,7 @@ def check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
     """Make sure that a frame is not too large.
 
     Raises:
-        InputError: it is.
+        TooLargeError: it is.
     """
     if width * height > max_pixels:
         raise TooLargeError(f"{path}: {width} x {height} is more than {max_pixels} pixels", "send a smaller picture")
