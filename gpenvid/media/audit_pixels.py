@@ -19,10 +19,10 @@ _CLEAR = 30.0
 """A block under this many dB has been repainted; the codecs' defaults stay above 38 on most pictures."""
 
 _RUINED = 20.0
-"""A frame whose median block is under this many dB is another picture; a face that fills its frame stays above 28 when restored."""
+"""A frame whose median block is under this many dB is another picture; a face that fills its frame stays above 30 when restored."""
 
 _EVEN = 0.4
-"""Share of the changed blocks within a dB of their median: up to 0.2 in restored faces, 0.6 to 1 after noise, an offset or a conversion."""
+"""Share of the changed blocks within a dB of their median: up to 0.3 in restored faces, 0.6 to 1 after noise, an offset or a conversion."""
 
 _PER_DB = 10
 _IDENTICAL = 125 * _PER_DB  # behind the last place: one sample of a block that is off by one in 16 bits makes 120 dB
