@@ -7,6 +7,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +37,7 @@ from gpenvid.media.frame import Frame
 from gpenvid.media.reader import VideoReader
 from gpenvid.media.seek import FrameIndex, FrameSeeker, checksum
 from gpenvid.restore import choices
+from gpenvid.restore.restorer import _crop_threads
 from gpenvid.settings import MASKS, Mask
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -337,6 +339,18 @@ def test_pictures_have_all_threads_though_the_analysis_runs_on_one() -> None:
         asked = desk.ask("threads", lambda: bytes([torch.get_num_threads()]), view="")
         assert asked.result(10) == b"\2"
         desk.close()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_thread_that_starts_a_render_has_all_threads_though_each_crop_has_one() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        pool = _crop_threads(3)
+        assert {job.result() for job in [pool.submit(torch.get_num_threads) for _ in range(9)]} == {1}
+        with ThreadPoolExecutor(1) as render:
+            assert render.submit(torch.get_num_threads).result() == 2
     finally:
         torch.set_num_threads(before)
 

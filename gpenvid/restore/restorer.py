@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import numpy as np
 import torch
@@ -51,7 +51,19 @@ class BatchReport:
 @lru_cache(maxsize=4)
 def _crop_threads(count: int) -> ThreadPoolExecutor:
     """Threads that restore a crop each. Kept: every new thread brings a heap of its own."""
-    return ThreadPoolExecutor(count, "gpenvid crop", torch.set_num_threads, (1,))
+    usual, begun = torch.get_num_threads(), Barrier(count + 1, timeout=60)
+    pool = ThreadPoolExecutor(count, "gpenvid crop", _keep_to_one_thread)
+    for _ in range(count):
+        pool.submit(begun.wait)
+    begun.wait()
+    # What a thread sets for itself is what all begin with that start later: they are to have what this one has.
+    torch.set_num_threads(usual)
+    return pool
+
+
+def _keep_to_one_thread() -> None:
+    torch.get_num_threads()  # a thread that first asks later would be given the usual number then
+    torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
