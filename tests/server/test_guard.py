@@ -120,6 +120,13 @@ def test_only_where_pages_are_served_the_token_may_come_in_the_address_or_a_cook
     assert ask("POST", f"/a?token={TOKEN}", settings=settings).status_code == 401
 
 
+@pytest.mark.parametrize("foreign", ['prefs={"theme": "dark"}', "a b=1", "csrf[a]=1", 'lang="de', "="])
+def test_a_foreign_cookie_does_not_lock_anybody_out(foreign: str) -> None:
+    settings = GuardSettings(token=TOKEN, cookies=True)
+    cookie = ask(path=f"/?token={TOKEN}", settings=settings).headers["set-cookie"].split(";")[0]
+    assert ask(headers={"cookie": f"{foreign}; {cookie}; {foreign}"}, settings=settings).status_code == 200
+
+
 def test_the_address_without_the_token_stays_on_this_server() -> None:
     answer = ask(path=f"//evil.example/?token={TOKEN}", settings=GuardSettings(token=TOKEN, cookies=True), base=OURS)
     assert answer.status_code in (303, 403)
