@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ pytest.importorskip("fastapi", reason="the server's packages are not installed")
 from fastapi.testclient import TestClient
 
 from gpenvid import RestoreSettings
+from gpenvid.errors import InputError
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.pictures import display_picture
@@ -262,3 +264,28 @@ def test_a_render_that_is_stopped_goes_on_where_it_was(client: TestClient, sessi
     client.post("/api/render", json={"page": page})
     until(lambda: session.render.status.state == "done")
     assert any("continuing" in note for note in session.status()["render"]["notes"])
+
+
+def test_a_render_goes_by_what_was_chosen_when_it_was_asked_for(session: PreviewSession, tiny_model: Path) -> None:
+    look = Look(model=str(tiny_model))
+    session.start_render(look, {}, overwrite=False)
+    session.save(replace(look, people=((1, 0.0),)), {})
+    until(lambda: not session.render.status.busy)
+    report = session.render.status.report
+    assert report is not None
+    assert report.faces > 0
+
+
+def test_no_remedy_tells_where_files_lie(
+    client: TestClient, session: PreviewSession, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise InputError("nothing is written", f"remove {session.clip.source}")
+
+    for work in ("gpenvid.job.preview.clip.write_sidecar", "gpenvid.job.preview.rendering.restore"):
+        with monkeypatch.context() as broken:
+            broken.setattr(work, fail)
+            answer = client.post("/api/render", json={"page": choices(tiny_model)})
+            until(lambda: not session.render.status.busy)
+        assert str(session.clip.source.parent) not in answer.text
+    assert session.status()["render"]["remedy"] == "remove interview.mp4"

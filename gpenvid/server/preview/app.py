@@ -198,7 +198,7 @@ def _add_error_answers(app: FastAPI, session: PreviewSession) -> None:
     @app.exception_handler(GpenvidError)
     async def _expected(_request: Request, error: GpenvidError) -> Response:
         status = 422 if isinstance(error, InputError) else 409
-        return JSONResponse(error_body(type(error).__name__, session.plain(error.message), error.remedy), status)
+        return JSONResponse(error_body(type(error).__name__, session.plain(error.message), session.plain(error.remedy)), status)
 
     @app.exception_handler(IndexError)
     async def _not_there(_request: Request, _error: IndexError) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Hashable, Iterator
@@ -21,6 +22,7 @@ from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
 from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
 from gpenvid.job.progress import Progress
+from gpenvid.job.sidecar import write_sidecar
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
 
@@ -76,7 +78,8 @@ class PreviewSession:
         self._analysis = Going("reading", total=clip.info.frame_count)
         self._loop = Going("idle")
         self._views: dict[str, Wanted] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="gpenvid-preview-")
+        self._temporary = tempfile.TemporaryDirectory(prefix="gpenvid-preview-")
+        self._folder = Path(self._temporary.name)
         self._threads: list[Thread] = []
 
     @property
@@ -95,13 +98,13 @@ class PreviewSession:
         self.desk.close()
         for thread in self._threads:
             thread.join(10)
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def status(self) -> dict[str, Any]:
         """What is going on, as JSON."""
         render = self.render.status
         told = {k: v for k, v in asdict(replace(render, report=None)).items() if k != "report"}
-        told["problem"] = self.plain(render.problem)
+        told["problem"], told["remedy"] = self.plain(render.problem), self.plain(render.remedy)
         told["notes"] = [self.plain(note) for note in render.notes]
         if render.report:
             told["frames"], told["faces"] = render.report.frames, render.report.faces
@@ -116,7 +119,7 @@ class PreviewSession:
 
     def plain(self, text: str) -> str:
         """A sentence without folders: the page needs none, and pictures of it get around."""
-        return message_of(UsageError(text), self.clip.source)
+        return message_of(UsageError(text.replace(f"{self._folder}{os.sep}", "")), self.clip.source)
 
     # Analysis
 
@@ -224,7 +227,7 @@ class PreviewSession:
         return self._loop_path(name) if ready else None
 
     def _loop_path(self, name: str) -> Path:
-        return Path(self._folder.name) / f"{name}.mp4"
+        return self._folder / f"{name}.mp4"
 
     def _make_loop(self, name: str, first: int, last: int, left: Look | None, right: Look, width: int) -> None:
         def tell(done: int) -> None:
@@ -233,7 +236,7 @@ class PreviewSession:
         def going() -> bool:
             return self.open and self._loop.id == name
 
-        for old in Path(self._folder.name).glob("*.mp4"):
+        for old in self._folder.glob("*.mp4"):
             old.unlink(missing_ok=True)
         try:
             path = self._loop_path(name)
@@ -262,8 +265,11 @@ class PreviewSession:
             InputError: the sidecar cannot be written.
         """
         with self._saving:
-            self.clip.save(look, page)
-            self.saves += 1
+            self._save(look, page)
+
+    def _save(self, look: Look, page: dict[str, Any]) -> None:
+        self.clip.save(look, page)
+        self.saves += 1
         self._bump()
 
     # Render
@@ -275,11 +281,15 @@ class PreviewSession:
             UsageError: it runs already, or the clip is still being analysed.
             InputError: the sidecar cannot be written.
         """
-        if self.render.status.busy:
-            raise UsageError("a render is running", "wait for it, or stop it")
-        self.save(look, page)
-        settings = replace(look.settings(self.clip.settings), tracks=self.clip.sidecar, overwrite=overwrite, only=(), exclude=())
-        self.render.start(self.clip.source, self.target, settings)
+        with self._saving:
+            if self.render.status.busy:
+                raise UsageError("a render is running", "wait for it, or stop it")
+            self._save(look, page)
+            # A twin, byte for byte: the render reads its tracks a while after the click, and other choices may be saved meanwhile.
+            chosen = self._folder / self.clip.sidecar.name
+            write_sidecar(self.clip.tracks, chosen, page)
+            settings = replace(look.settings(self.clip.settings), tracks=chosen, overwrite=overwrite, only=(), exclude=())
+            self.render.start(self.clip.source, self.target, settings)
 
     def command(self, look: Look) -> str:
         """The command line for the same render."""
