@@ -439,3 +439,13 @@ def test_the_newest_wish_of_a_view_comes_first() -> None:
     assert desk.ask("ahead", lambda: b"", view="mine").result(10) == b"ahead"
     desk.close()
     assert done == ["new", "face", "ahead"]
+
+
+def test_what_may_be_looked_at_next_is_computed_as_soon_as_a_render_has_ended() -> None:
+    desk, done = Desk(), threading.Event()
+    desk.patient = True
+    desk.look_ahead([("ahead", lambda: (done.set(), b"")[1])])
+    assert not done.wait(0.2)
+    desk.patient = False
+    assert done.wait(5)
+    desk.close()

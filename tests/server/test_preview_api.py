@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import av
@@ -30,7 +32,7 @@ from gpenvid.job.progress import Silent
 from gpenvid.media.loop import read_sound
 from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
 from gpenvid.server.preview.app import page_files, preview_app
-from gpenvid.server.preview.session import PreviewSession
+from gpenvid.server.preview.session import PreviewSession, Wanted
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 HEADERS = {"authorization": f"Bearer {'t' * 24}"}
@@ -289,3 +291,29 @@ def test_no_remedy_tells_where_files_lie(
             until(lambda: not session.render.status.busy)
         assert str(session.clip.source.parent) not in answer.text
     assert session.status()["render"]["remedy"] == "remove interview.mp4"
+
+
+def test_pictures_ahead_are_those_that_are_asked_for_where_people_come_and_go(session: PreviewSession, tiny_model: Path) -> None:
+    clip, look = session.clip, Look(model=str(tiny_model), people=((1, 0.5),))
+    track = clip.tracks.tracks[0]
+    cut = {name: getattr(track, name)[:12] for name in ("boxes", "scores", "landmarks", "detected", "parameters", "weights")}
+    clip._publish(replace(clip.tracks, tracks=[replace(track, **cut, start=0, flags=[])]))
+
+    def wanted(index: int) -> Wanted:
+        return Wanted(index, clip.look_at(index, look), 160, "jpeg")
+
+    session.picture(wanted(10), "view").result(10)
+    assert {near for near, _ in session._around(10)} >= {wanted(9), wanted(11), wanted(12)}
+
+
+def test_a_loop_that_waits_for_a_picture_ends_quietly_with_the_preview(session: PreviewSession, tiny_model: Path) -> None:
+    told: list[object] = []
+    gate = Event()
+    session.desk.ask("slow", lambda: (gate.wait(10), b"")[1], view="")
+    session.start_loop(0, 10, None, Look(model=str(tiny_model)), 320)
+    until(lambda: session.desk._wishes)
+    Timer(0.2, gate.set).start()
+    before, threading.excepthook = threading.excepthook, told.append
+    session.close()
+    threading.excepthook = before
+    assert told == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Thread
@@ -39,14 +39,25 @@ class Desk:
 
     def __init__(self) -> None:
         self._wishes: list[_Wish] = []
-        self._ahead: list[tuple[Hashable, Work]] = []
+        self._ahead: Iterator[tuple[Hashable, Work]] = iter(())
         self._made: ByteCache[bytes] = ByteCache(_FINISHED, len)
         self._changed = Condition()
         self._open = True
-        self.patient = False  # true while something else needs the processor: nothing is computed ahead
+        self._patient = False
         self._threads = torch.get_num_threads()
         self._thread = Thread(target=self._run, name="preview", daemon=True)
         self._thread.start()
+
+    @property
+    def patient(self) -> bool:
+        """Whether something else needs the processor: nothing is computed ahead then."""
+        return self._patient
+
+    @patient.setter
+    def patient(self, patient: bool) -> None:
+        with self._changed:
+            self._patient = patient
+            self._changed.notify()
 
     def ask(self, key: Hashable, work: Work, *, view: str, rank: int = 0, keep: bool = True) -> Future[bytes]:
         """Wish for a picture.
@@ -77,16 +88,20 @@ class Desk:
         return wish.future
 
     def look_ahead(self, wishes: Iterable[tuple[Hashable, Work]]) -> None:
-        """Compute these when nothing is asked for, in this order; replaces what was named before."""
+        """Compute these when nothing is asked for, in this order; replaces what was named before.
+
+        Args:
+            wishes: gone through by the desk's own thread, as far as it comes.
+        """
         with self._changed:
-            self._ahead = list(wishes)
+            self._ahead = iter(wishes)
             self._changed.notify()
 
     def close(self) -> None:
         """Stop; whoever waits is told so."""
         with self._changed:
             self._open = False
-            waiting, self._wishes, self._ahead = self._wishes, [], []
+            waiting, self._wishes, self._ahead = self._wishes, [], iter(())
             self._changed.notify()
         for wish in waiting:
             _give_up(wish)
@@ -118,8 +133,8 @@ class Desk:
                     wish = [w for w in self._wishes if w.rank == least][-1]
                     self._wishes.remove(wish)
                     return wish
-                while self._ahead and not self.patient:
-                    key, work = self._ahead.pop(0)
+                while not self._patient and (ahead := next(self._ahead, None)):
+                    key, work = ahead
                     if self._made.get(key) is None:
                         return _Wish(key, work, "", 9)
                 self._changed.wait()

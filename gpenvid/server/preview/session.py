@@ -15,7 +15,7 @@ from typing import Any
 
 from gpenvid.errors import GpenvidError, StoppedError, UsageError
 from gpenvid.job.preview.clip import PreviewClip, message_of
-from gpenvid.job.preview.desk import Desk
+from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.loop import check_loop, make_loop
 from gpenvid.job.preview.models import offered_models
@@ -194,7 +194,9 @@ class PreviewSession:
         order = sorted((o for o in range(-_BEHIND, _AHEAD + 1) if o), key=lambda o: o if o > 0 else -3 * o)
         for other in (index + o for o in order if 0 <= index + o < frames):
             for wanted in self._views.values():
-                near = replace(wanted, index=other)
+                # Others may be in it: it is asked for with their strengths.
+                look = wanted.look and self.clip.look_at(other, wanted.look)
+                near = replace(wanted, index=other, look=look)
                 yield near, partial(self._make, near)
 
     # Loop
@@ -242,8 +244,8 @@ class PreviewSession:
             path = self._loop_path(name)
             make_loop(self.clip, self.desk, path, first=first, last=last, left=left, right=right, width=width, tell=tell, going=going)
             self._set_loop(name, state="ready")
-        except StoppedError:
-            return
+        except (StoppedError, SupersededError):
+            return  # given up, or everything ends
         except Exception as error:
             self._set_loop(name, state="failed", problem=message_of(error, self.clip.source))
             if not isinstance(error, GpenvidError):
