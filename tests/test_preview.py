@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -353,6 +354,17 @@ def test_a_thread_that_starts_a_render_has_all_threads_though_each_crop_has_one(
             assert render.submit(torch.get_num_threads).result() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_render_leaves_opencv_the_threads_that_the_preview_wants(settings: RestoreSettings, tmp_path: Path) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        PreviewClip(SAMPLES / "old_film.mp4", settings)
+        restore(SAMPLES / "old_film.mp4", tmp_path / "out.mp4", replace(settings, end=0.2))
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_two_weight_files_of_one_name_are_two_models(tiny_model: Path, tmp_path: Path) -> None:

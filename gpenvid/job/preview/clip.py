@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,6 +54,8 @@ class PreviewClip:
     def __init__(self, source: Path, settings: RestoreSettings, progress: Progress | None = None) -> None:
         if classify(source).kind != "video":
             raise UsageError(f"{source}: is no video", "preview takes videos")
+        # As every renderer wants it (see `Renderer`), and from the start: a render that ends gives back what it found.
+        cv2.setNumThreads(1)
         self.source = source
         self.settings = settings
         self._told = progress or Silent()
