@@ -379,6 +379,21 @@ def test_two_weight_files_of_one_name_are_two_models(tiny_model: Path, tmp_path:
     assert not np.array_equal(first.planes[0], second.planes[0])
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_sidecar_is_read_once_and_again_where_it_has_changed(
+    named: bool, settings: RestoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, sidecar, read = tmp_path / "clip.mp4", tmp_path / "clip.tracks.json", []
+    source.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    write_sidecar(analyse(source, settings), sidecar)
+    monkeypatch.setattr("gpenvid.job.preview.clip.read_sidecar", lambda path: (read.append(path), read_sidecar(path))[1])
+    clip = opened(source, replace(settings, tracks=sidecar if named else None))
+    assert len(read) == 1
+    write_sidecar(replace(clip.tracks, tracks=[]), sidecar)
+    clip.analyse(Silent())
+    assert (len(read), clip.tracks.tracks) == (2, [])
+
+
 def test_a_preview_s_own_sidecar_of_an_earlier_clip_is_replaced(tiny_model: Path, tmp_path: Path) -> None:
     source = tmp_path / "clip.mp4"
     source.write_bytes((SAMPLES / "interview.mp4").read_bytes())

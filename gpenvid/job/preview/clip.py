@@ -66,6 +66,9 @@ class PreviewClip:
         self._own = source.with_name(f"{source.stem}.preview.tracks.json")
         self._sidecars = [settings.tracks] if settings.tracks else self._lying_there()
         self.sidecar = self._sidecars.pop(0)
+        self._known: tuple[object, Tracks | None] = (None, None)
+        if settings.tracks and settings.tracks.exists():
+            self._read_sidecar()
         self.saved = read_preview(self.sidecar)
         self._seeker = FrameSeeker(VideoReader(source, deinterlace=settings.deinterlace), self.index)
         self._tracks = Tracks(0, *self.info.display_size, "", 0)
@@ -134,7 +137,7 @@ class PreviewClip:
         if self.settings.tracks is not None and not self.sidecar.exists():
             progress.note(f"{self.sidecar} is not there yet: the clip is analysed")
         while self.sidecar.exists():
-            tracks = read_sidecar(self.sidecar)
+            tracks = self._read_sidecar()
             if (tracks.width, tracks.height) != self.info.display_size:
                 self._refuse(f"tells of a clip of another size than {self.source.name}", progress)
             elif tracks.begin:
@@ -148,6 +151,16 @@ class PreviewClip:
             self.sidecar = self._sidecars.pop(0)
             self.saved = read_preview(self.sidecar)
         return None
+
+    def _read_sidecar(self) -> Tracks:
+        """The sidecar's tracks, read again where it has changed: that of a long film takes seconds."""
+        facts = self.sidecar.stat()
+        version = (self.sidecar, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        known, tracks = self._known
+        if tracks is None or known != version:
+            tracks = read_sidecar(self.sidecar)
+            self._known = version, tracks
+        return tracks
 
     def _refuse(self, why: str, progress: Progress) -> None:
         """A sidecar of something else: an error where it was asked for, passed over where it only lay there."""

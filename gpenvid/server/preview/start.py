@@ -15,7 +15,6 @@ from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.models import usual_name
 from gpenvid.job.preview.rendering import check_target
 from gpenvid.job.progress import Progress
-from gpenvid.job.sidecar import read_sidecar
 from gpenvid.server.guard import PAGE_POLICY, Guard, GuardSettings
 from gpenvid.server.preview.app import preview_app
 from gpenvid.server.preview.session import PreviewSession
@@ -49,8 +48,6 @@ def run_preview(
     settings = replace(settings, model=usual_name(settings.model))
     if settings.tracks is not None:
         check_side_file(settings.tracks, [item], others=[output] if output else [])
-        if settings.tracks.exists():
-            read_sidecar(settings.tracks)
     if output is not None:
         check_target(item, output)
     check_detector(settings.detector)
