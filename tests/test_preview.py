@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gpenvid import RestoreSettings
-from gpenvid.errors import InputError, UsageError
+from gpenvid.errors import InputError, StoppedError, UsageError
 from gpenvid.faces.tracks import Shot, Tracks
 from gpenvid.job import video
 from gpenvid.job.analyse import analyse
@@ -30,8 +31,8 @@ from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
 from gpenvid.job.preview.models import usual_name
 from gpenvid.job.preview.pictures import display_picture
-from gpenvid.job.preview.rendering import command_line
-from gpenvid.job.progress import Silent
+from gpenvid.job.preview.rendering import RenderJob, RenderStatus, command_line
+from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.restore import restore
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.media.frame import Frame
@@ -476,3 +477,23 @@ def test_what_may_be_looked_at_next_is_computed_as_soon_as_a_render_has_ended() 
     desk.patient = False
     assert done.wait(5)
     desk.close()
+
+
+def test_what_was_finished_before_does_not_shorten_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[RenderStatus] = []
+
+    def going_on(_source: object, _output: object, _settings: object, told: Progress) -> None:
+        told.stage("render", 1000)
+        told.advance(900)
+        told.advance(1)
+        time.sleep(0.1)
+        said.append(job.status)
+        raise StoppedError("enough")
+
+    monkeypatch.setattr("gpenvid.job.preview.rendering.restore", going_on)
+    job = RenderJob(lambda: None)
+    job.start(Path("in.mp4"), Path("out.mp4"), RestoreSettings())
+    while job.status.busy:
+        time.sleep(0.01)
+    assert said[0].remaining is not None
+    assert said[0].remaining > 99 * 0.1

@@ -32,6 +32,7 @@ class RenderStatus:
     Attributes:
         stage: `analyse`, `render` or `assemble`.
         done, total: frames of this stage; `total` is 0 where unknown.
+        kept: frames that an earlier render had finished; they are among `done` and took no time.
         seconds: at work, pauses left out.
         remaining: seconds, an estimate; None where there is none.
         problem, remedy: what made it fail.
@@ -41,6 +42,7 @@ class RenderStatus:
     stage: str = ""
     done: int = 0
     total: int = 0
+    kept: int = 0
     faces: int = 0
     seconds: float = 0.0
     remaining: float | None = None
@@ -83,7 +85,8 @@ class RenderJob:
             return status
         seconds = status.seconds + time.monotonic() - self._since
         spent = seconds - self._stage_at
-        left = spent / status.done * (status.total - status.done) if status.done and status.total else None
+        made = status.done - status.kept
+        left = spent / made * (status.total - status.done) if made > 0 and status.total else None
         return replace(status, seconds=seconds, remaining=left)
 
     def start(self, source: Path, output: Path, settings: RestoreSettings) -> None:
@@ -173,7 +176,9 @@ class _Watch:
         self._job._begin_stage(name, total)
 
     def advance(self, frames: int, faces: int = 0) -> None:
-        self._job._update(lambda s: replace(s, done=s.done + frames, faces=s.faces + faces))
+        # Frames are made one at a time; finished segments are told of as a whole.
+        kept = frames if frames > 1 else 0
+        self._job._update(lambda s: replace(s, done=s.done + frames, kept=s.kept + kept, faces=s.faces + faces))
 
     def note(self, text: str) -> None:
         # Not through `_update`: what is said while stopping must not stop it again.

@@ -118,7 +118,8 @@ function lay() {
   show(byId("render-progress"), busy);
   const share = render.total ? render.done / render.total : 0;
   byId("render-stage").textContent = render.total ? `${stage} · ${Math.floor(100 * share)} %` : stage;
-  const speed = render.seconds && render.done && render.stage === "render" ? `${(render.done / render.seconds).toFixed(1)} fps` : "";
+  const fps = (frames) => (render.seconds && frames > render.kept ? `${((frames - render.kept) / render.seconds).toFixed(1)} fps` : "");
+  const speed = render.stage === "render" ? fps(render.done) : "";
   const rest = render.remaining === null || render.state !== "running" ? "" : leftText(render.remaining);
   byId("render-rest").textContent = [speed, rest].filter(Boolean).join(" · ");
   if (render.total) byId("render-bar").value = share;
@@ -139,7 +140,7 @@ function lay() {
   show(byId("render-result"), done && !replacing);
   show(byId("download"), done && render.single); // numbered pictures lie in a folder already
   if (done) {
-    const rate = render.seconds ? ` (${(render.frames / render.seconds).toFixed(1)} fps)` : "";
+    const rate = fps(render.frames) && ` (${fps(render.frames)})`;
     byId("render-done").textContent = `${render.result}: ${render.frames} frames, ${render.faces} faces restored in ${durationText(render.seconds)}${rate}.`;
   }
   const failed = render.state === "failed" ? `${render.problem}${render.remedy ? `: ${render.remedy}` : ""}` : "";
