@@ -106,8 +106,8 @@ class Guard:
             await drain(scope, receive)
             await _answer(self._secured(send), *refusal)
             return
-        if scope["method"] == "GET" and (headers := self._login(scope)) is not None:
-            await _answer(self._secured(send), 303, "", "", headers=headers)
+        if scope["method"] == "GET" and (login := self._login(scope)) is not None:
+            await _answer(self._secured(send), login[0], "", "", headers=login[1])
             return
         started = False
         body = {"complete": False}
@@ -160,8 +160,7 @@ class Guard:
     @staticmethod
     def _same_site(method: str, headers: dict[str, list[str]], host: str) -> bool:
         safe = method in _SAFE_METHODS
-        from_elsewhere = any(s.lower() in ("cross-site", "same-site") for s in headers.get("sec-fetch-site", []))
-        if from_elsewhere and not (safe and headers.get("sec-fetch-mode") == ["navigate"]):
+        if _is_from_elsewhere(headers) and not (safe and headers.get("sec-fetch-mode") == ["navigate"]):
             return False
         # Programs other than browsers send no Origin; browsers do with everything that can change something.
         return safe or all(_authority(origin) == _authority(f"//{host}") is not None for origin in headers.get("origin", []))
@@ -180,7 +179,7 @@ class Guard:
         token = self._settings.token or ""
         return hmac.compare_digest(hashlib.sha256(offered.encode()).digest(), hashlib.sha256(token.encode()).digest())
 
-    def _login(self, scope: Scope) -> list[tuple[bytes, bytes]] | None:
+    def _login(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]]] | None:
         """Where the token came in the address: a cookie, and the same address without it, so that it is not kept in the history."""
         query = _query(scope)
         if not (self._settings.cookies and self._settings.token and any(key == "token" for key, _ in query)):
@@ -191,7 +190,11 @@ class Guard:
         # One slash: two would make it the address of another server.
         path = "/" + scope.get("raw_path", b"/").decode("latin-1").split("?")[0].lstrip("/\\")
         cookie = f"{self._cookie}={self._settings.token}; HttpOnly; SameSite=Strict; Path=/"
-        return [(b"location", (path + (f"?{rest}" if rest else "")).encode("latin-1")), (b"set-cookie", cookie.encode())]
+        where = (path + (f"?{rest}" if rest else "")).encode("latin-1")
+        if _is_from_elsewhere(_headers(scope)):
+            # Browsers follow a redirect without the cookie, being strict, where a link or a file led here; a page of ours goes on with it.
+            return 200, [(b"refresh", b"0; url=" + where), (b"content-type", b"text/html"), (b"set-cookie", cookie.encode())]
+        return 303, [(b"location", where), (b"set-cookie", cookie.encode())]
 
     def _secured(self, send: Send) -> Send:
         policy = self._settings.policy.encode()
@@ -264,6 +267,11 @@ def _headers(scope: Scope) -> dict[str, list[str]]:
     for name, value in scope["headers"]:
         found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
     return found
+
+
+def _is_from_elsewhere(headers: dict[str, list[str]]) -> bool:
+    """Whether the browser says that another site asks, or led here."""
+    return any(site.lower() in ("cross-site", "same-site") for site in headers.get("sec-fetch-site", []))
 
 
 def _query(scope: Scope) -> list[tuple[str, str]]:

@@ -120,6 +120,15 @@ def test_only_where_pages_are_served_the_token_may_come_in_the_address_or_a_cook
     assert ask("POST", f"/a?token={TOKEN}", settings=settings).status_code == 401
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_whom_a_link_or_a_file_brings_here_is_led_on_by_a_page(site: str) -> None:
+    """Browsers keep the cookie back from a redirect then."""
+    headers = {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}
+    answer = ask(path=f"/a?x=1&token={TOKEN}", headers=headers, settings=GuardSettings(token=TOKEN, cookies=True))
+    assert (answer.status_code, answer.headers["refresh"]) == (200, "0; url=/a?x=1")
+    assert "SameSite=Strict" in answer.headers["set-cookie"]
+
+
 @pytest.mark.parametrize("foreign", ['prefs={"theme": "dark"}', "a b=1", "csrf[a]=1", 'lang="de', "="])
 def test_a_foreign_cookie_does_not_lock_anybody_out(foreign: str) -> None:
     settings = GuardSettings(token=TOKEN, cookies=True)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,11 +19,10 @@ SAMPLES = Path(__file__).parent.parent.parent / "samples"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
 
 
-def run(*arguments: str | Path, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "gpenvid", "preview", *map(str, arguments), "--no-browser"]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-    )
+def run(*arguments: str | Path, folder: Path, browser: Path | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "gpenvid", "preview", *map(str, arguments), *([] if browser else ["--no-browser"])]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", "BROWSER": f"{browser} %s"}
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
 def test_it_says_where_it_is_asks_for_the_token_and_ends_when_told(tmp_path: Path, tiny_model: Path) -> None:
@@ -44,3 +44,25 @@ def test_it_says_where_it_is_asks_for_the_token_and_ends_when_told(tmp_path: Pat
     finally:
         process.kill()
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_the_browser_is_started_without_the_token_in_sight(tmp_path: Path, tiny_model: Path) -> None:
+    browser, given = tmp_path / "browser", tmp_path / "given"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {given}.part; mv {given}.part {given}\n')
+    browser.chmod(0o755)
+    clip = shutil.copy(SAMPLES / "interview.mp4", tmp_path)
+    process = run(clip, "--model", tiny_model, "--detector", "builtin", "-q", folder=tmp_path, browser=browser)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        while not given.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        page = Path(given.read_text().strip().removeprefix("file://"))
+        assert address in page.read_text()
+        assert (page.stat().st_mode | page.parent.stat().st_mode) & 0o077 == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert not page.parent.exists()
+    finally:
+        process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +37,8 @@ def run_preview(
 ) -> None:
     """Show a clip until SIGINT or SIGTERM.
 
-    Other users of this machine can reach the port too, so the address carries a token, new at every start.
+    Other users of this machine can reach the port too, so the address carries a token, new at every start. They can also read what
+    programs are started with, so the browser is given a file of this user's that leads there.
 
     Args:
         tell: prints a line.
@@ -52,6 +54,7 @@ def run_preview(
         check_target(item, output)
     check_detector(settings.detector)
     opened = listen(_HOST, port)
+    folder = tempfile.TemporaryDirectory(prefix="gpenvid-open-")
     try:
         session = PreviewSession(PreviewClip(source, settings, progress), output, progress)
         token = secrets.token_urlsafe(24)
@@ -63,7 +66,7 @@ def run_preview(
             session.start()
             if browser:
                 # In a thread: where the only browser is one for terminals, this returns when the user leaves it.
-                Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+                Thread(target=webbrowser.open, args=(_doorway(Path(folder.name), address),), daemon=True).start()
 
         guarded = Guard(preview_app(session), GuardSettings(host=_HOST, token=token, cookies=True, policy=PAGE_POLICY))
 
@@ -75,4 +78,13 @@ def run_preview(
         finally:
             session.close()
     finally:
+        folder.cleanup()
         opened.close()
+
+
+def _doorway(folder: Path, address: str) -> str:
+    """The address of a file that leads a browser on to another one, and that nobody else can read."""
+    page = folder / "preview.html"
+    page.touch(mode=0o600)
+    page.write_text(f'<!doctype html><title>gpenvid</title><meta http-equiv="refresh" content="0; url={address}">', encoding="utf-8")
+    return page.as_uri()
