@@ -317,3 +317,16 @@ def test_a_loop_that_waits_for_a_picture_ends_quietly_with_the_preview(session: 
     session.close()
     threading.excepthook = before
     assert told == []
+
+
+def test_a_loop_is_given_up_by_its_own_name_and_stays_for_the_window_that_plays_it(
+    client: TestClient, session: PreviewSession, tiny_model: Path
+) -> None:
+    asked = {"page": choices(tiny_model), "first": 30, "last": 33, "width": 64}
+    first = client.post("/api/loop", json=asked).json()["id"]
+    until(lambda: session.status()["loop"]["state"] == "ready")
+    second = client.post("/api/loop", json=asked).json()["id"]
+    client.post("/api/loop/stop", json={"id": first})
+    until(lambda: session.status()["loop"]["state"] != "running")
+    assert (session.status()["loop"]["id"], session.status()["loop"]["state"]) == (second, "ready")
+    assert [client.get(f"/api/loop/{name}.mp4").status_code for name in (first, second)] == [200, 200]

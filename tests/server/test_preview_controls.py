@@ -233,3 +233,24 @@ def test_what_one_window_saves_the_other_shows_or_tells_of(serve, page) -> None:
     other.wait_for_selector("#grain-out:text-is('40 %')")
     other.wait_for_selector(".face.out", state="attached")
     assert other.locator("#elsewhere").is_hidden()
+
+
+def test_of_two_windows_the_one_whose_loop_was_displaced_says_so(serve, page) -> None:
+    served = serve(SAMPLES / "interview.mp4")
+    at_a_face(page, served)
+    other = page.context.new_page()
+    at_a_face(other, served)
+    page.keyboard.press("p")
+    page.wait_for_function("() => document.getElementById('badge').textContent.startsWith('Rendering the loop ·')")
+    other.keyboard.press("p")
+    page.wait_for_function("() => document.getElementById('badge').textContent.startsWith('Another window')")
+    page.keyboard.press("Escape")
+    other.wait_for_selector("#loop[aria-pressed='true']")
+
+
+def test_a_loop_that_is_given_up_and_begun_again_at_once_plays(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    for _ in range(3):
+        page.evaluate("async () => { const { toggleLoop } = await import('/page/loop.js'); for (let i = 0; i < 3; i += 1) toggleLoop(); }")
+        page.wait_for_selector("#loop[aria-pressed='true']", timeout=15_000)
+        page.keyboard.press("Escape")

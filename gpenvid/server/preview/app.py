@@ -22,7 +22,7 @@ from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.people import describe_people, places
 from gpenvid.job.preview.rendering import is_there
 from gpenvid.server.guard import error_body
-from gpenvid.server.preview.forms import FrameParameters, LoopForm, PageForm, RenderForm, saved_page
+from gpenvid.server.preview.forms import FrameParameters, LoopForm, PageForm, RenderForm, StopForm, saved_page
 from gpenvid.server.preview.session import PreviewSession, Wanted
 
 _KEEP = {"cache-control": "private, max-age=86400"}
@@ -118,8 +118,8 @@ def preview_app(session: PreviewSession) -> FastAPI:
         return {"id": session.start_loop(form.first, form.last, left, right, form.width)}
 
     @app.post("/api/loop/stop")
-    def loop_stop() -> dict[str, bool]:
-        session.stop_loop()
+    def loop_stop(form: StopForm) -> dict[str, bool]:
+        session.stop_loop(form.id)
         return {"done": True}
 
     @app.get("/api/loop/{name}.mp4")

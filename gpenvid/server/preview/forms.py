@@ -82,6 +82,12 @@ class LoopForm(BaseModel):
     width: int = Field(default=960, ge=64, le=1920)
 
 
+class StopForm(BaseModel):
+    """A loop to give up."""
+
+    id: str = Field(max_length=40)
+
+
 class FrameQuery(BaseModel):
     """One picture.
 

@@ -25,6 +25,7 @@ from gpenvid.job.progress import Progress
 from gpenvid.job.sidecar import write_sidecar
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
+_PLAYED = 6  # loops kept for the windows that play them: browsers open no more connections
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Going:
-    """How far the analysis or a loop is."""
+    """How far the analysis or a loop is; loops are numbered from 1, so that a window sees when another one's took the place of its own."""
 
     state: str
     done: int = 0
@@ -77,6 +78,7 @@ class PreviewSession:
         self._lock, self._saving = Lock(), Lock()
         self._analysis = Going("reading", total=clip.info.frame_count)
         self._loop = Going("idle")
+        self._loops: list[Path] = []  # finished, the newest last
         self._views: dict[str, Wanted] = {}
         self._temporary = tempfile.TemporaryDirectory(prefix="gpenvid-preview-")
         self._folder = Path(self._temporary.name)
@@ -208,52 +210,48 @@ class PreviewSession:
             UsageError: see `check_loop`.
         """
         check_loop(self.clip, first, last)
-        name = secrets.token_hex(6)
         with self._lock:
+            name = str(int(self._loop.id or 0) + 1)
             self._loop = Going("running", 0, last - first + 1, id=name)
         self._bump()
         self._run(lambda: self._make_loop(name, first, last, left, right, width))
         return name
 
-    def stop_loop(self) -> None:
-        """Give up the loop that is being made."""
-        with self._lock:
-            if self._loop.state == "running":
-                self._loop = replace(self._loop, state="idle", id="")
-        self._bump()
+    def stop_loop(self, name: str) -> None:
+        """Give up the loop of this name if it is still being made."""
+        self._set_loop(name, state="idle")
 
     def loop_file(self, name: str) -> Path | None:
-        """A finished loop, None where there is none of that name."""
+        """A finished loop, None where there is none of that name (any more)."""
         with self._lock:
-            ready = self._loop.state == "ready" and self._loop.id == name
-        return self._loop_path(name) if ready else None
-
-    def _loop_path(self, name: str) -> Path:
-        return self._folder / f"{name}.mp4"
+            return next((path for path in self._loops if path.stem == name), None)
 
     def _make_loop(self, name: str, first: int, last: int, left: Look | None, right: Look, width: int) -> None:
         def tell(done: int) -> None:
             self._set_loop(name, done=done)
 
         def going() -> bool:
-            return self.open and self._loop.id == name
+            return self.open and self._loop.id == name and self._loop.state == "running"
 
-        for old in self._folder.glob("*.mp4"):
-            old.unlink(missing_ok=True)
+        path = self._folder / f"{name}.mp4"
         try:
-            path = self._loop_path(name)
             make_loop(self.clip, self.desk, path, first=first, last=last, left=left, right=right, width=width, tell=tell, going=going)
+            with self._lock:
+                old, self._loops = self._loops[: 1 - _PLAYED], [*self._loops[1 - _PLAYED :], path]
+            for gone in old:
+                gone.unlink(missing_ok=True)
             self._set_loop(name, state="ready")
         except (StoppedError, SupersededError):
-            return  # given up, or everything ends
+            path.unlink(missing_ok=True)  # given up, or everything ends
         except Exception as error:
+            path.unlink(missing_ok=True)
             self._set_loop(name, state="failed", problem=message_of(error, self.clip.source))
             if not isinstance(error, GpenvidError):
                 raise
 
     def _set_loop(self, name: str, **changes: Any) -> None:
         with self._lock:
-            if self._loop.id == name:
+            if (self._loop.id, self._loop.state) == (name, "running"):
                 self._loop = replace(self._loop, **changes)
         self._bump()
 

@@ -8,6 +8,7 @@ import { redraw } from "./viewer.js";
 const LONGEST = 3;
 const video = byId("video");
 let wanted = null; // the loop that is being made: {first, last, id}
+let asking = Promise.resolve(); // one after the other: of two at once the older could take the place of the newer
 let refused = "";
 
 export function startLoop() {
@@ -70,21 +71,30 @@ export async function toggleLoop() {
   showText();
   try {
     const width = Math.min(1280, Math.ceil(byId("canvas").width / 2) * 2);
-    const { id } = await post("/api/loop", { page: choices(), first, last, compare: state.compare, width });
-    mine.id = id;
-    if (!wanted) post("/api/loop/stop").catch(() => null);
-    follow();
+    const body = { page: choices(), first, last, compare: state.compare, width };
+    const answer = asking.then(() => (wanted === mine ? post("/api/loop", body) : {}));
+    asking = answer.catch(() => null);
+    mine.id = (await answer).id;
+    if (wanted === mine) follow();
+    else giveUp(mine.id);
   } catch (error) {
-    if (wanted !== mine) return;
-    wanted = null;
-    refused = error.message;
-    say(refused);
-    showText();
+    if (wanted === mine) fail(error.message);
   }
 }
 
+function fail(why) {
+  wanted = null;
+  refused = why;
+  say(refused);
+  showText();
+}
+
+function giveUp(id) {
+  if (id) post("/api/loop/stop", { id }).catch(() => null);
+}
+
 export function stopLoop() {
-  if (wanted) post("/api/loop/stop").catch(() => null);
+  giveUp(wanted?.id);
   wanted = null;
   if (state.loop) update({ loop: null, frame: loopFrame() });
   if (video.hasAttribute("src")) {
@@ -98,13 +108,10 @@ export function stopLoop() {
 
 function follow() {
   const loop = state.status?.loop;
-  if (!wanted?.id || loop?.id !== wanted.id) return;
-  if (loop.state === "failed") {
-    refused = loop.problem;
-    say(refused);
-    wanted = null;
-  }
-  if (loop.state !== "ready") return;
+  if (!wanted?.id || !loop) return;
+  if (Number(loop.id) > Number(wanted.id)) fail("Another window's loop took the place of this one");
+  else if (loop.id === wanted.id && loop.state === "failed") fail(loop.problem);
+  if (loop.id !== wanted?.id || loop.state !== "ready") return;
   const { first, last, id } = wanted;
   wanted = null;
   video.src = `/api/loop/${id}.mp4`;
