@@ -254,3 +254,27 @@ def test_a_loop_that_is_given_up_and_begun_again_at_once_plays(serve, page) -> N
         page.evaluate("async () => { const { toggleLoop } = await import('/page/loop.js'); for (let i = 0; i < 3; i += 1) toggleLoop(); }")
         page.wait_for_selector("#loop[aria-pressed='true']", timeout=15_000)
         page.keyboard.press("Escape")
+
+
+def test_playing_steps_over_a_frame_that_cannot_be_shown(serve, page) -> None:
+    page.route("**/api/frame/5?*", lambda route: route.fulfill(status=422, json={"error": {"message": "damaged"}}))
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    page.keyboard.press("Space")
+    page.wait_for_function("() => Number(document.getElementById('frame').textContent) > 8", timeout=15_000)
+
+
+def test_playing_again_and_again_asks_for_the_screen_once_a_picture(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    ticks = page.evaluate(
+        """async () => {
+          const { pausePlay, play } = await import("/page/transport.js");
+          const usual = requestAnimationFrame;
+          let [ticks, pictures] = [0, 0];
+          window.requestAnimationFrame = (act) => usual((now) => (ticks += act.name === "tick", act(now)));
+          for (let i = 0; i < 6; i += 1) { pausePlay(); play(1); }
+          for (; pictures < 10; pictures += 1) await new Promise((done) => usual(done));
+          pausePlay();
+          return ticks / pictures;
+        }"""
+    )
+    assert ticks <= 1.2

@@ -6,6 +6,7 @@ import { settled, zoomToFace } from "./viewer.js";
 
 let speed = 0; // 0 stands still; -1, -2, -4 backwards, 1, 2, 4 forwards
 let due = 0;
+let ticking = 0;
 
 export function startTransport() {
   const on = (id, act) => byId(id).addEventListener("click", act);
@@ -68,7 +69,8 @@ export function play(way) {
   if (way > 0 && state.frame >= restorable() - 1) goTo(0);
   due = performance.now();
   showPlay();
-  requestAnimationFrame(tick);
+  cancelAnimationFrame(ticking);
+  ticking = requestAnimationFrame(tick);
 }
 
 export function pausePlay() {
@@ -81,7 +83,7 @@ function showPlay() {
   byId("play").setAttribute("aria-label", speed ? "Stop" : "Play");
 }
 
-// No frame is left out and none is shown before it is computed: slower than life where restoring is.
+// No frame is left out but those that cannot be shown, and none is shown before it is computed: slower than life where restoring is.
 function tick(now) {
   if (!speed) return;
   const next = state.frame + Math.sign(speed);
@@ -89,10 +91,11 @@ function tick(now) {
     pausePlay();
     return;
   }
-  if (settled() && now >= due) {
+  if ((settled() || state.trouble) && now >= due) {
     const lasts = Math.abs((state.times[next] ?? 0) - (state.times[state.frame] ?? 0)) * 1000;
     due = Math.max(due + lasts / Math.abs(speed), now - 40);
+    update({ trouble: "" });
     goTo(next);
   }
-  requestAnimationFrame(tick);
+  ticking = requestAnimationFrame(tick);
 }

@@ -22,7 +22,6 @@ let shown = { left: null, right: null }; // the pictures on the screen: {where, 
 let scheduled = false;
 let direction = 1;
 let lastFrame = 0;
-export const latency = []; // milliseconds from a wish to its picture, the newest last; for measuring
 
 export function startViewer() {
   new ResizeObserver(() => {
@@ -76,7 +75,6 @@ function refresh() {
   const { width, form } = wanted();
   const frame = state.frame;
   const asked = sides().filter((side) => !isRestored(side) || frame < restorable());
-  const begun = performance.now();
   let missing = 0;
   for (const side of asked) {
     const where = address(frame, side, width, form);
@@ -89,7 +87,7 @@ function refresh() {
           // The view may have gone on to a picture that was there already.
           if (where !== wantedBy(side)) return;
           shown[side] = { where, bitmap: made, frame };
-          if (!isBusy()) settle(begun, width, form, asked);
+          if (!isBusy()) settle(width, form, asked);
           draw();
         })
         .catch((error) => {
@@ -99,18 +97,18 @@ function refresh() {
             return;
           }
           if (error.code === "not-yet") return;
+          if (where !== wantedBy(side)) return;
           if (error instanceof Refused) update({ trouble: error.message });
-          else if (where === wantedBy(side)) setTimeout(refresh, RETRY);
+          else setTimeout(refresh, RETRY);
         });
     }
   }
   if (!asked.includes("right")) shown.right = null;
-  if (!missing) settle(begun, width, form, asked);
+  if (!missing) settle(width, form, asked);
   draw();
 }
 
-function settle(begun, width, form, asked) {
-  latency.push(performance.now() - begun);
+function settle(width, form, asked) {
   canvas.dataset.settled = `${state.frame}`;
   if (state.trouble) update({ trouble: "" });
   lookAhead(width, form, asked, direction);
