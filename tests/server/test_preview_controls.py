@@ -278,3 +278,10 @@ def test_playing_again_and_again_asks_for_the_screen_once_a_picture(serve, page)
         }"""
     )
     assert ticks <= 1.2
+
+
+def test_a_command_that_is_not_to_be_had_is_told_of(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    page.route("**/api/command", lambda route: route.fulfill(status=409, json={"error": {"message": "there is no such model here"}}))
+    page.locator("#copy").click()
+    page.wait_for_selector("#render-problem:text-is('there is no such model here')")

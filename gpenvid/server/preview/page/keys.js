@@ -30,7 +30,7 @@ const KEYS = {
   o: () => mark(1),
   p: toggleLoop,
   m: toggleSound,
-  c: () => copy().catch(() => null),
+  c: copy,
   "+": () => zoomBy(1),
   "=": () => zoomBy(1),
   "-": () => zoomBy(-1),

@@ -81,7 +81,16 @@ export async function save() {
 // The command reads the sidecar, so what is chosen is saved first.
 export async function copy() {
   if (unsaved() && !(await save())) return;
-  const { command } = await post("/api/command", choices());
+  problem = "";
+  let command = "";
+  try {
+    ({ command } = await post("/api/command", choices()));
+  } catch (error) {
+    problem = error.message;
+    say(problem);
+  }
+  lay();
+  if (!command) return;
   const line = byId("command");
   setWrapping(line, command);
   show(line, true);
