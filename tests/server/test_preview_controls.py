@@ -285,3 +285,25 @@ def test_a_command_that_is_not_to_be_had_is_told_of(serve, page) -> None:
     page.route("**/api/command", lambda route: route.fulfill(status=409, json={"error": {"message": "there is no such model here"}}))
     page.locator("#copy").click()
     page.wait_for_selector("#render-problem:text-is('there is no such model here')")
+
+
+def test_a_page_whose_server_is_gone_does_not_ask_on_and_catches_up_when_it_is_back(serve, page) -> None:
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    asked = []
+    page.route("**/api/clip", lambda route: (asked.append(route), route.abort()))
+    page.route("**/api/events", lambda route: route.abort())
+    page.locator("#grain").fill("40")
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(400)
+    assert asked
+    again = "() => document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate(again)
+    page.wait_for_selector("#notice.failed")
+    page.wait_for_timeout(400)
+    before = len(asked)
+    page.wait_for_timeout(800)
+    assert len(asked) == before
+    page.unroute("**/api/clip")
+    page.unroute("**/api/events")
+    page.evaluate(again)
+    page.wait_for_function("async () => (await import('/page/state.js')).state.clip.saves === 1")

@@ -15,6 +15,7 @@ import { byId, say } from "./dom.js";
 
 let reading = false;
 let outdated = false;
+let lost = false; // the server could not be asked: its next news begin the reading anew
 
 async function readClip() {
   if (reading) {
@@ -22,6 +23,7 @@ async function readClip() {
     return;
   }
   reading = true;
+  lost = false;
   try {
     const clip = await getJson("/api/clip");
     const times = await getJson(`/api/times?first=${state.times.length}`);
@@ -36,12 +38,13 @@ async function readClip() {
     const rate = clip.rate ? ` · ${Number(clip.rate.toFixed(3))} fps` : "";
     byId("clip-facts").textContent = `${clip.width}×${clip.height}${rate} · ${clip.frames} frames`;
   } catch (error) {
-    outdated ||= !(error instanceof Refused); // that the server is gone is for the news to say
+    lost = !(error instanceof Refused);
   } finally {
     reading = false;
-    if (outdated) {
+    if (outdated || lost) {
       outdated = false;
-      setTimeout(readClip, 250);
+      lost = !state.connected || document.hidden;
+      if (!lost) setTimeout(readClip, 250);
     }
   }
 }
@@ -64,7 +67,8 @@ watch(["status"], (now, before) => {
   const was = before.status?.analysis;
   if (!is) return;
   const grown = is.restorable !== was?.restorable || is.state !== was?.state || is.readable - state.times.length > 50;
-  if (now.clip === null ? is.readable > 0 || is.state === "failed" : grown || now.status.saves !== now.clip.saves) readClip();
+  const wanted = now.clip === null ? is.readable > 0 || is.state === "failed" : grown || now.status.saves !== now.clip.saves;
+  if (lost || wanted) readClip();
 });
 
 listen(
