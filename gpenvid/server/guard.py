@@ -47,6 +47,7 @@ class GuardSettings:
         token: what every request must bring, None for no token.
         cookies: a browser may bring the token as a cookie, which it gets from an address with `?token=`. For pages only:
             pictures, sound and event streams in a page cannot carry an `Authorization` header.
+        ticket: stands for the token in an address once, for an address that others may see.
         policy: Content-Security-Policy of every answer.
         open_paths: paths that need no token, such as a health check.
     """
@@ -56,6 +57,7 @@ class GuardSettings:
     more_names: str = ""
     token: str | None = field(default=None, repr=False)
     cookies: bool = False
+    ticket: str | None = field(default=None, repr=False)
     policy: str = API_POLICY
     open_paths: tuple[str, ...] = ()
 
@@ -86,6 +88,7 @@ class Guard:
     def __init__(self, app: App, settings: GuardSettings) -> None:
         self._app = app
         self._settings = settings
+        self._ticket = settings.ticket
         self._cookie = "gpenvid_" + hashlib.sha256((settings.token or "").encode()).hexdigest()[:12]  # browsers share cookies among ports
         listening = settings.host.strip("[]").lower()
         self._any_address = listening in ("0.0.0.0", "::", "")
@@ -172,19 +175,21 @@ class Guard:
             parts = [part.strip() for header in headers.get("cookie", []) for part in header.split(";")]
             offered += [part.removeprefix(f"{self._cookie}=") for part in parts if part.startswith(f"{self._cookie}=")]
             if scope["method"] == "GET":
-                offered += [value for key, value in _query(scope) if key == "token"]
-        return any(self._matches(text) for text in offered)
-
-    def _matches(self, offered: str) -> bool:
-        token = self._settings.token or ""
-        return hmac.compare_digest(hashlib.sha256(offered.encode()).digest(), hashlib.sha256(token.encode()).digest())
+                in_address = [value for key, value in _query(scope) if key == "token"]
+                offered += in_address
+                if any(_are_equal(text, self._ticket) for text in in_address):
+                    return True
+        return any(_are_equal(text, self._settings.token) for text in offered)
 
     def _login(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]]] | None:
         """Where the token came in the address: a cookie, and the same address without it, so that it is not kept in the history."""
         query = _query(scope)
         if not (self._settings.cookies and self._settings.token and any(key == "token" for key, _ in query)):
             return None
-        if not any(self._matches(value) for key, value in query if key == "token"):
+        offered = [value for key, value in query if key == "token"]
+        if any(_are_equal(text, self._ticket) for text in offered):
+            self._ticket = None
+        elif not any(_are_equal(text, self._settings.token) for text in offered):
             return None
         rest = urlencode([(key, value) for key, value in query if key != "token"])
         # One slash: two would make it the address of another server.
@@ -267,6 +272,12 @@ def _headers(scope: Scope) -> dict[str, list[str]]:
     for name, value in scope["headers"]:
         found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
     return found
+
+
+def _are_equal(offered: str, secret: str | None) -> bool:
+    """Compared in constant time; nothing equals no secret."""
+    one, other = (hashlib.sha256(text.encode()).digest() for text in (offered, secret or ""))
+    return hmac.compare_digest(one, other) and bool(secret)
 
 
 def _is_from_elsewhere(headers: dict[str, list[str]]) -> bool:

@@ -20,8 +20,6 @@ from gpenvid.job.sidecar import write_sidecar
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("fastapi", reason="the server's packages are not installed")
 
-from gpenvid.server.preview.start import _doorway
-
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
 
 
@@ -161,14 +159,6 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
     page.keyboard.press("?")
     page.wait_for_selector("#help[open]")
     shot(page, "help")
-
-
-def test_a_file_leads_to_the_page(serve, browser, tmp_path: Path) -> None:
-    page = browser.new_page()
-    page.goto(_doorway(tmp_path, serve(SAMPLES / "old_film.mp4").address))
-    page.wait_for_selector("#canvas")
-    assert "token" not in page.url
-    page.close()
 
 
 def test_a_clip_that_is_being_opened_says_so(serve, page, make_clip) -> None:

@@ -46,7 +46,7 @@ def test_it_says_where_it_is_asks_for_the_token_and_ends_when_told(tmp_path: Pat
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_the_browser_is_started_without_the_token_in_sight(tmp_path: Path, tiny_model: Path) -> None:
+def test_the_browser_is_started_with_an_address_that_works_once(tmp_path: Path, tiny_model: Path) -> None:
     browser, given = tmp_path / "browser", tmp_path / "given"
     browser.write_text(f'#!/bin/sh\necho "$1" > {given}.part; mv {given}.part {given}\n')
     browser.chmod(0o755)
@@ -58,11 +58,15 @@ def test_the_browser_is_started_without_the_token_in_sight(tmp_path: Path, tiny_
         while not given.exists():
             assert process.poll() is None
             time.sleep(0.05)
-        page = Path(given.read_text().strip().removeprefix("file://"))
-        assert address in page.read_text()
-        assert (page.stat().st_mode | page.parent.stat().st_mode) & 0o077 == 0
+        once = given.read_text().strip()
+        assert once.split("=")[0] == address.split("=")[0]
+        assert address.split("=")[1] not in once
+        visit = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        assert visit.open(once).status == 200
+        assert visit.open(once.split("?")[0]).status == 200
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.build_opener().open(once)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
-        assert not page.parent.exists()
     finally:
         process.kill()

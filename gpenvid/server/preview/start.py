@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +37,7 @@ def run_preview(
     """Show a clip until SIGINT or SIGTERM.
 
     Other users of this machine can reach the port too, so the address carries a token, new at every start. They can also read what
-    programs are started with, so the browser is given a file of this user's that leads there.
+    programs are started with, so the browser is given an address that works once.
 
     Args:
         tell: prints a line.
@@ -54,21 +53,21 @@ def run_preview(
         check_target(item, output)
     check_detector(settings.detector)
     opened = listen(_HOST, port)
-    folder = tempfile.TemporaryDirectory(prefix="gpenvid-open-")
     try:
         session = PreviewSession(PreviewClip(source, settings, progress), output, progress)
-        token = secrets.token_urlsafe(24)
-        address = f"{address_of(opened)}/?token={token}"
+        token, ticket = (secrets.token_urlsafe(24) for _ in range(2))
+        address = f"{address_of(opened)}/?token="
 
         def ready() -> None:
-            tell(f"preview of {source.name}: {address}")
+            tell(f"preview of {source.name}: {address}{token}")
             tell("Ctrl+C ends it")
             session.start()
             if browser:
                 # In a thread: where the only browser is one for terminals, this returns when the user leaves it.
-                Thread(target=webbrowser.open, args=(_doorway(Path(folder.name), address),), daemon=True).start()
+                Thread(target=webbrowser.open, args=(address + ticket,), daemon=True).start()
 
-        guarded = Guard(preview_app(session), GuardSettings(host=_HOST, token=token, cookies=True, policy=PAGE_POLICY))
+        entry = GuardSettings(host=_HOST, token=token, cookies=True, ticket=ticket, policy=PAGE_POLICY)
+        guarded = Guard(preview_app(session), entry)
 
         def stopping() -> None:
             session.open = False
@@ -78,13 +77,4 @@ def run_preview(
         finally:
             session.close()
     finally:
-        folder.cleanup()
         opened.close()
-
-
-def _doorway(folder: Path, address: str) -> str:
-    """The address of a file that leads a browser on to another one, and that nobody else can read."""
-    page = folder / "preview.html"
-    page.touch(mode=0o600)
-    page.write_text(f'<!doctype html><title>gpenvid</title><meta http-equiv="refresh" content="0; url={address}">', encoding="utf-8")
-    return page.as_uri()
