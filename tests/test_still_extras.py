@@ -277,6 +277,31 @@ def test_alpha_of_a_grey_tiff_is_named(tmp_path: Path) -> None:
     assert "the alpha of a grey picture" in read_still(tmp_path / "a.tif")[1].remarks[0]
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("meaning", [0, 1, 2])
+def test_alpha_of_a_tiff_means_what_it_did_and_leaves_colours_alone(
+    meaning: int, order: str, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    samples, source = np.random.default_rng(0).integers(0, 256, (16, 16, 4), np.uint8), tmp_path / "a.tif"
+    numbers = ((256, 16), (257, 16), (258, 8), (259, 1), (262, 2), (273, 134), (277, 4), (278, 16), (279, 1024), (338, meaning))
+    fields = b"".join(struct.pack(order + "HHIHH", tag, 3, 1, number, 0) for tag, number in numbers)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HIH", 42, 8, 10)
+    source.write_bytes(head + fields + bytes(4) + samples.tobytes())
+    for suffix in (".tif", ".png"):
+        report = gpenvid.restore(source, out := tmp_path / f"b{suffix}", settings)
+        assert report.warnings == ["a.tif: .png cannot hold the meaning of alpha, which is lost"] * ((suffix, meaning) == (".png", 1))
+        assert audit(source, out, pixels=True).passed
+        assert np.array_equal(read_still(out)[0].planes, np.moveaxis(samples[:, :, [1, 2, 0, 3]], 2, 0))
+    with image.open(tmp_path / "b.tif") as written:
+        assert written.tag_v2[338] == (meaning,)
+        assert meaning != 2 or np.array_equal(written, samples)
+    gpenvid.restore(tmp_path / "b.png", tmp_path / "c.tif", settings)
+    with image.open(tmp_path / "c.tif") as written:
+        assert written.tag_v2[338] == (2,)
+        assert np.array_equal(written, samples)
+
+
 def test_a_grey_profile_stays_with_grey_samples_only(astronaut: np.ndarray, settings: RestoreSettings, tmp_path: Path) -> None:
     grey = astronaut[:, :, 0]
     chunk = b"iCCPname\0\0" + zlib.compress(_icc(b"GRAY"))

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from gpenvid.media.exif import DIRECTORIES, ORIENTATION_TAG, POINTERS, TEXTS, block_of, called, directories_among, parts_of
 from gpenvid.media.still_extras import Entry, Resolution, StillExtras, StillFile, Unit, listed, resolution_of
-from gpenvid.media.tiff_directory import TiffTag, count_pictures, read_directory, with_tags
+from gpenvid.media.tiff_directory import TiffTag, count_pictures, read_directory, with_number, with_tags
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -25,10 +25,12 @@ _NAMES = {
 }
 _BYTES = (1, 2, 7, 129)  # types that are the same in either byte order
 _LOST = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities", 330: "SubIFDs", **DIRECTORIES}
+_ALPHA = 338
+_UNSAID, _MULTIPLIED, _APART = 0, 1, 2  # what it says of alpha: nothing, that colours are multiplied by it, that they are not
 # They say how the samples lie in this file, which the result does in its own way.
 _STRUCTURE = {
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, ORIENTATION_TAG, 277, 278, 279, 280, 281, 284, 288, 289),
-    *(290, 291, 292, 293, 297, 317, 320, 321, 322, 323, 324, 325, 338, 339, 340, 341, 347, *range(512, 522), 529, 530, 531, 532),
+    *(290, 291, 292, 293, 297, 317, 320, 321, 322, 323, 324, 325, _ALPHA, 339, 340, 341, 347, *range(512, 522), 529, 530, 531, 532),
 }
 _PHOTOMETRIC, _SEPARATED, _SAMPLES = 262, 5, 277
 
@@ -53,6 +55,8 @@ def read_tiff(data: bytes) -> StillFile:
     grey = _number(tags, _PHOTOMETRIC, 2) in (0, 1)
     if grey and _number(tags, _SAMPLES, 1) == 2:
         lost.append("the alpha of a grey picture")
+    elif _number(tags, _SAMPLES, 1) == 4 and (alpha := _number(tags, _ALPHA, _APART)) != _APART:
+        entries.append(Entry("the meaning of alpha", _entry_data(tags[_ALPHA].little), implied=alpha != _MULTIPLIED))
     directories, large = directories_among(tags.values())
     lost += large
     remarks = (f"{listed(dict.fromkeys(lost))} cannot be carried over from TIFF",) if lost else ()
@@ -60,6 +64,12 @@ def read_tiff(data: bytes) -> StillFile:
     extras = StillExtras(block_of(directories), xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
     refused = "its samples are CMYK, which is not supported" if _number(tags, _PHOTOMETRIC, 2) == _SEPARATED else ""
     return StillFile(count_pictures(data), extras, refused)
+
+
+def as_stored(data: bytes) -> bytes:
+    """A TIFF file from which OpenCV decodes the samples as they are: it would multiply 8-bit colours by alpha that says it stands apart."""
+    tags = {t.tag: t for t in read_directory(data).tags}
+    return with_number(data, _ALPHA, _UNSAID) if _number(tags, _ALPHA, _UNSAID) == _APART else data
 
 
 def for_tiff(extras: StillExtras) -> tuple[StillExtras, list[str]]:
@@ -79,7 +89,11 @@ def from_tiff(extras: StillExtras) -> StillExtras:
 
 
 def _entry_of(tag: TiffTag) -> Entry:
-    return Entry(_NAMES[tag.tag], struct.pack("<HHI", tag.tag, tag.kind, tag.count) + tag.data)
+    return Entry(_NAMES[tag.tag], _entry_data(tag))
+
+
+def _entry_data(tag: TiffTag) -> bytes:
+    return struct.pack("<HHI", tag.tag, tag.kind, tag.count) + tag.data
 
 
 def _tag_of(entry: Entry) -> TiffTag:
@@ -94,6 +108,8 @@ def add_to_tiff(data: bytes, extras: StillExtras) -> bytes:
         data: a little-endian file with one picture.
     """
     tags = [*map(_tag_of, extras.entries), *parts_of(extras.exif).directories]
+    if _number({t.tag: t for t in read_directory(data).tags}, _SAMPLES, 1) == 4:
+        tags.insert(0, TiffTag(_ALPHA, 3, 1, struct.pack("<H", _APART)))  # OpenCV says nothing, and readers guess
     if extras.icc:
         tags.append(TiffTag(_ICC, 7, len(extras.icc), extras.icc))
     if extras.xmp:

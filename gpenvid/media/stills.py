@@ -22,6 +22,8 @@ from gpenvid.media.still_files import add_extras, read_file
 from gpenvid.media.still_jpeg import MAGIC as JPEG
 from gpenvid.media.still_jpeg import is_damaged
 from gpenvid.media.still_kept import kept_in
+from gpenvid.media.still_tiff import MAGIC as TIFF
+from gpenvid.media.still_tiff import as_stored
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".pgm", ".ppm", ".jp2")
 NARROW_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")  # cannot hold more than 8 bits
@@ -77,6 +79,8 @@ def _read(path: Path, content: bytes, index: int) -> tuple[Frame, StillExtras]:
     pages = _count(data) if known.pages is None else known.pages
     if pages > 1:
         raise InputError(f"{path}: holds {pages} pictures", "split it into numbered files; a .png that moves can be named .apng")
+    if content.startswith(TIFF):
+        data = np.frombuffer(as_stored(content), np.uint8)
     image, extras = _decode(path, data), known.extras
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]

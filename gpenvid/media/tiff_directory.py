@@ -188,6 +188,25 @@ def _entries(data: bytes, shape: _Shape, start: int) -> Iterator[tuple[int, int,
         yield struct.unpack_from(shape.entry, data, place + i * step)
 
 
+def with_number(data: bytes, tag: int, number: int) -> bytes:
+    """A TIFF file of any kind whose first directory has another number as the first value of a tag, if that lies in the directory.
+
+    Args:
+        data: with that tag among those that `read_directory` finds.
+    """
+    shape = _shape_of(data)
+    if shape is None:
+        return data
+    start, out = _first(data, shape), bytearray(data)
+    field = start + struct.calcsize(shape.count) + struct.calcsize(shape.entry) - struct.calcsize(shape.offset)
+    for i, (found, kind, count, content) in enumerate(_entries(data, shape, start)):
+        if found == tag:
+            if kind in (1, 3, 4) and 0 < _SIZES[kind] * count <= len(content):
+                struct.pack_into(shape.order + _NUMBERS[kind], out, field + i * struct.calcsize(shape.entry), number)
+            break
+    return bytes(out)
+
+
 EMPTY = b"II*\0\x08\0\0\0" + bytes(6)
 """A TIFF structure whose directory is empty, for `with_tags`."""
 
