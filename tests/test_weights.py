@@ -7,6 +7,7 @@ import functools
 import gc
 import hashlib
 import http.server
+import os
 import random
 import threading
 import time
@@ -15,11 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from gpenvid.errors import UnsupportedDtypeError, UsageError, WeightsError
+from gpenvid.job.doctor import examine
 from gpenvid.restore import download as download_module
 from gpenvid.restore.cards import ModelCard, all_cards, any_card, find_card
 from gpenvid.restore.choices import choose_device, choose_dtype
@@ -112,7 +116,8 @@ def test_another_network_under_the_right_name_is_neither_taken_nor_pinned(tmp_pa
     right = import_file(_network(tmp_path / "right.pth", 512), "GPEN-BFR-512")
     assert right == put_there
     assert obtain(any_card("GPEN-BFR-512")) == right
-    with pytest.raises(WeightsError, match=rf"^{wrong}: is not the GPEN-BFR-512 of the first use .* delete the line .* in .*pins\.json"):
+    remedy = r"choose the file of GPEN-BFR-512, or another name with --as, or delete the line of GPEN-BFR-512\.pth in .*pins\.json"
+    with pytest.raises(WeightsError, match=rf"^{wrong}: is not the GPEN-BFR-512 of the first use \(.*\): {remedy}"):
         import_file(wrong)
     assert check_file(any_card("GPEN-BFR-512"), right) == "pinned"
     right.unlink()
@@ -174,6 +179,40 @@ def test_a_file_without_a_known_hash_is_pinned_at_its_first_use(tmp_path: Path) 
     assert any(not v.good and "GPEN-BFR-256" in v.text for v in verify_all())
     target.unlink()
     pins().path.unlink()
+
+
+def test_a_file_that_could_not_be_read_under_the_models_name_is_not_imported(tiny_model: Path) -> None:
+    with pytest.raises(WeightsError, match=rf"the file of GPEN-BFR-256 is a \.pth: .* --model {tiny_model}"):
+        import_file(tiny_model, "GPEN-BFR-256")
+
+
+def test_a_file_that_may_not_be_read_or_recorded_has_a_remedy_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, part = _network(cache_folder() / "GPEN-BFR-256.pth", 256), pins().path.with_suffix(".part")
+    part.mkdir()
+    with pytest.raises(WeightsError, match=rf"pins\.json: cannot be written .* with --model {file}"):
+        obtain(any_card("GPEN-BFR-256"))
+    part.rmdir()
+    monkeypatch.setattr(torch, "load", Mock(side_effect=PermissionError))
+    with pytest.raises(WeightsError, match=rf"{file}: may not be read: make it readable"):
+        obtain(any_card("GPEN-BFR-256"))
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError))
+    with pytest.raises(WeightsError, match=rf"{file}: may not be read: make it readable"):
+        file_sha256(file)
+    file.unlink()
+
+
+def test_a_folder_that_may_not_be_entered_holds_no_weights_and_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache_folder().mkdir(exist_ok=True)
+    real, barred = os.stat, f"{cache_folder()}{os.sep}"
+
+    def stat(path: os.PathLike[str] | str | int, **options: Any) -> os.stat_result:
+        if str(path).startswith(barred):
+            raise PermissionError
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert locate(any_card("GPEN-BFR-256")) is None
+    assert [found.state for found in examine() if found.what == "weights folder"] == ["problem"]
 
 
 def test_an_unknown_file_needs_a_name(tmp_path: Path) -> None:

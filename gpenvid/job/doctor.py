@@ -116,7 +116,14 @@ def _weights() -> list[Diagnosis]:
 def _disk() -> list[Diagnosis]:
     found: list[Diagnosis] = []
     for what, folder in (("this folder", Path.cwd()), ("weights folder", cache_folder())):
-        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        try:
+            existing = next(p for p in (folder, *folder.parents) if p.exists())
+            (existing / "any").exists()
+        except PermissionError:
+            found.append(
+                Diagnosis("problem", what, f"{folder} may not be entered: change its mode, or set GPENVID_WEIGHTS to another folder")
+            )
+            continue
         if not existing.is_dir():
             found.append(Diagnosis("problem", what, f"{existing} is no folder: remove it, or set GPENVID_WEIGHTS to a folder"))
             continue

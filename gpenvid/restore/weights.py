@@ -42,14 +42,32 @@ def search_folders() -> list[Path]:
 
 
 def locate(card: ModelCard) -> Path | None:
-    """The file of a model, if it is on this machine."""
-    return next((f / card.file for f in search_folders() if (f / card.file).is_file()), None)
+    """The file of a model, if it is on this machine, in a folder that may be entered."""
+    return next((f / card.file for f in search_folders() if _is_here(f / card.file)), None)
+
+
+def _is_here(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file, as hexadecimal.
+
+    Raises:
+        WeightsError: the file may not be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> WeightsError:
+    return WeightsError(f"{path}: may not be read", "make it readable")
 
 
 @dataclass(frozen=True)
@@ -134,12 +152,16 @@ def _trust(card: ModelCard, path: Path) -> None:
     """Check a file against its hash; the first of which none is known is pinned, if it is such a network at all.
 
     Raises:
-        WeightsError: wrong hash, damaged, unsafe, or another network.
+        WeightsError: wrong hash, damaged, unsafe, another network, or its hash cannot be recorded.
     """
     if check_file(card, path) != "unknown":
         return
     check_network(card, path, read_state_dict(path, suffix=Path(card.file).suffix))
-    pins().add(card.file, file_sha256(path))
+    try:
+        pins().add(card.file, file_sha256(path))
+    except WeightsError as error:
+        remedy = f"{error.remedy}, or choose the file itself with --model {path}" if card.kind == "restorer" else error.remedy
+        raise WeightsError(error.message, remedy) from error
 
 
 def obtain(card: ModelCard, progress: Progress | None = None) -> Path:
@@ -193,7 +215,7 @@ def read_state_dict(path: Path, suffix: str = "") -> dict[str, object]:
         suffix: the kind of file, where its name does not end in it.
 
     Raises:
-        WeightsError: no such file, damaged, not weights, or a pickle that holds code.
+        WeightsError: no such file, not to be read, damaged, not weights, or a pickle that holds code.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weight file", "check the path")
@@ -208,6 +230,8 @@ def read_state_dict(path: Path, suffix: str = "") -> dict[str, object]:
         ) from error
     except (GpenvidError, MemoryError):
         raise  # the user's Ctrl-C
+    except PermissionError as error:
+        raise _unreadable(path) from error
     except Exception as error:  # a damaged pickle raises whatever it stumbles over
         reason = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise WeightsError(f"{path}: damaged or not a weight file ({reason})", "get it again") from error
@@ -254,20 +278,25 @@ def import_file(file: Path, name: str | None = None) -> Path:
 
     Raises:
         UsageError: if no known model has that file name and `name` is not given.
-        WeightsError: no such file, its hash is wrong, it is another network, or it cannot be copied.
+        WeightsError: no such file, its hash is wrong, it is another network or kind of file, or it cannot be copied.
     """
     if not file.is_file():
         raise WeightsError(f"{file}: no such weight file", "check the path")
     card = any_card(name) if name else next((c for c in all_cards().values() if c.file == file.name), None)
     if card is None:
         raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
-    state = read_state_dict(file, suffix=Path(card.file).suffix)
+    suffix = Path(card.file).suffix
+    if file.suffix == ".safetensors" != suffix:  # PyTorch reads such a file by its name, which the copy does not have
+        itself = f", or use this one as it is with --model {file}" if card.kind == "restorer" else ""
+        raise WeightsError(f"{file}: the file of {card.name} is a {suffix}", f"import that{itself}")
+    state = read_state_dict(file, suffix=suffix)
+    if not card.sha256:
+        pins().read()  # damage of the record has a remedy of its own
     try:
         known = check_file(card, file) != "unknown"
     except WeightsError as error:
-        if not card.sha256:
-            raise
-        raise WeightsError(error.message, f"choose the file of {card.name}, or another name with --as") from error
+        other = "" if card.sha256 else f", or delete the line of {card.file} in {pins().path} if you trust this file"
+        raise WeightsError(error.message, f"choose the file of {card.name}, or another name with --as{other}") from error
     if not known:
         check_network(card, file, state)
     with _arriving(card) as target:
