@@ -70,7 +70,7 @@ def test_every_form_equals_the_official_output(form: Callable[..., Form], refere
 
 
 @forms_for_cpus
-@pytest.mark.parametrize("channels", [(8, 8, 8), (64, 32, 16, 8, 4), (3, 5, 7, 2)])
+@pytest.mark.parametrize("channels", [(8, 8, 8), (64, 32, 16, 8, 4), (3, 5, 7, 2), (8, 8, 8, 12, 6)])
 def test_every_form_equals_the_plain_one_for_any_widths(form: Callable[..., Form], channels: tuple[int, ...]) -> None:
     torch.manual_seed(1)
     size = 2 << len(channels)

@@ -110,7 +110,9 @@ class _Styled:
         bias = (layer.activate.bias * _GAIN).detach().to(dtype)
         self.bias, feature_bias = bias[: self.outputs].contiguous(), bias[self.outputs :]
         self.noise = float(layer.noise.weight) * _GAIN
-        self.feature_bias = feature_bias.repeat(min(resolution**2, max(1, _LONG // len(feature_bias))))
+        # Repeated a power of two times, as rows must divide the pixels evenly.
+        times = 1 << max(1, _LONG // len(feature_bias)).bit_length() - 1
+        self.feature_bias = feature_bias.repeat(min(resolution**2, times))
 
     def feature(self, x: Tensor) -> Tensor:
         """Encoder features as they stand beside this layer's output."""
