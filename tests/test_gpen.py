@@ -153,6 +153,22 @@ def test_a_missing_key_is_named() -> None:
         generator_from_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    ("key", "tensor", "said"),
+    [
+        ("final_linear.0.weight", torch.zeros(60000, 1), "of an unknown form"),
+        ("final_linear.0.weight", torch.zeros(10**12, 0), "too many"),
+        ("generator.conv1.conv.weight", torch.zeros(1).expand(1, 10**6, 1, 3, 3), "too many"),
+        ("generator.conv1.conv.weight", torch.tensor(1.0), "single number"),
+        ("generator.conv1.conv.weight", torch.zeros(1).expand(1, 8, 8, 3, 3), "cannot be computed with"),
+    ],
+)
+def test_shapes_that_no_file_of_its_size_has_are_refused(key: str, tensor: torch.Tensor, said: str) -> None:
+    state = GpenGenerator(GpenShape(16, 16, 1, (8, 8, 8))).state_dict()
+    with pytest.raises(WeightsError, match=said):
+        generator_from_state_dict({**state, key: tensor})
+
+
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(WeightsError, match="GPEN"):
         generator_from_state_dict({"conv.weight": torch.zeros(3, 3)})

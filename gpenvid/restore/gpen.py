@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,7 @@ from gpenvid.errors import WeightsError
 _LEAK = 0.2
 _GAIN = math.sqrt(2.0)
 _EPS = 1e-8
+_WIDEST = 2**16  # a wider layer than any network has: sizes that are computed from it could not be counted
 _LR_MLP = 0.01  # learning-rate multiplier of the style network, folded into its weights at run time
 
 
@@ -296,10 +298,12 @@ def shape_of_state_dict(state: Mapping[str, Tensor]) -> GpenShape:
         channels = [state["generator.conv1.conv.weight"].shape[1]]
         channels += [state[f"generator.convs.{2 * i}.conv.weight"].shape[1] for i in range(levels - 1)]
         style_dim = state["final_linear.0.weight"].shape[0]
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise WeightsError("not the weights of a GPEN generator", f"key {error} is missing; choose a GPEN file") from error
-    if not style_dim or not all(channels):
-        raise WeightsError("not the weights of a GPEN generator", "layers without channels; choose a GPEN file")
+    except IndexError as error:
+        raise WeightsError("not the weights of a GPEN generator", "a layer is a single number; choose a GPEN file") from error
+    if not all(0 < width <= _WIDEST for width in (style_dim, *channels)):
+        raise WeightsError("not the weights of a GPEN generator", "layers without channels, or with too many; choose a GPEN file")
     n_mlp = sum(1 for k in state if k.startswith("generator.style.") and k.endswith(".weight"))
     return GpenShape(2 ** (levels + 1), style_dim, n_mlp, tuple(channels))
 
@@ -314,7 +318,7 @@ def generator_size(state_dict: Mapping[str, object]) -> int:
 
 
 def _unwrap(state: Mapping[str, object]) -> dict[str, Tensor]:
-    """Find the generator inside a checkpoint: plain, `g_ema`, `generator`, `state_dict`, with or without `module.`."""
+    """Find the generator inside a checkpoint: plain, `g_ema`, `params_ema`, `params` or `state_dict`, with or without `module.`."""
     for key in ("g_ema", "state_dict", "params_ema", "params"):
         inner = state.get(key)
         if isinstance(inner, Mapping):
@@ -323,18 +327,34 @@ def _unwrap(state: Mapping[str, object]) -> dict[str, Tensor]:
     return {k: v for k, v in tensors.items() if not k.endswith(".kernel")}
 
 
+def _least_numbers(shape: GpenShape) -> int:
+    """How many numbers the largest layers of a network have: those of the style, and the prior's convolutions."""
+    dim, widths = shape.style_dim, shape.channels
+    convolutions = widths[0] ** 2 + sum(2 * width * (before + width) for before, width in itertools.pairwise(widths))
+    return 9 * convolutions + dim * (shape.n_mlp * dim + 16 * widths[0])
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether every number of a tensor is in memory."""
+    return not tensor.is_meta and not tensor.is_sparse and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+
+
 def generator_from_state_dict(state_dict: Mapping[str, object]) -> GpenGenerator:
     """Build a GPEN generator from a published state dict, in float32 and evaluation mode.
 
     Args:
         state_dict: tensors by key, in the official layout; a training checkpoint that holds them under `g_ema`
-            (or `params_ema`, `state_dict`, `module.`) is unwrapped. Size, widths and depth are read from the shapes.
+            (or `params_ema`, `params`, `state_dict`, `module.`) is unwrapped. Size, widths and depth are read from the shapes.
 
     Raises:
         WeightsError: if keys are missing or left over, or hold what is no finite number, naming the first of them.
     """
     state = _unwrap(state_dict)
-    model = GpenGenerator(shape_of_state_dict(state))
+    shape = shape_of_state_dict(state)
+    held = sum(tensor.numel() for tensor in state.values() if _is_whole(tensor))
+    # A file may promise more than memory holds. Where it differs is found without memory then; loading what does that takes seconds.
+    with torch.device("meta") if _least_numbers(shape) > held else nullcontext():
+        model = GpenGenerator(shape)
     expected = model.state_dict()
     for key, tensor in expected.items():
         if key not in state:
@@ -346,7 +366,7 @@ def generator_from_state_dict(state_dict: Mapping[str, object]) -> GpenGenerator
     if extra:
         raise WeightsError(f"GPEN weights with an unknown key {extra[0]}", "choose a published GPEN file")
     for key, tensor in state.items():
-        if tensor.is_meta or tensor.is_sparse or not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+        if not _is_whole(tensor) or not tensor.is_floating_point() or not torch.isfinite(tensor).all():
             raise WeightsError(
                 f"GPEN weights that cannot be computed with: {key} holds something else than finite numbers", "export them anew"
             )
