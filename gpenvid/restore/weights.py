@@ -286,12 +286,11 @@ def import_file(file: Path, name: str | None = None) -> Path:
     if card is None:
         raise UsageError(f"{file}: no known model has this file name", "say which it is with --as NAME")
     suffix = Path(card.file).suffix
-    if file.suffix == ".safetensors" != suffix:  # PyTorch reads such a file by its name, which the copy does not have
-        itself = f", or use this one as it is with --model {file}" if card.kind == "restorer" else ""
-        raise WeightsError(f"{file}: the file of {card.name} is a {suffix}", f"import that{itself}")
-    state = read_state_dict(file, suffix=suffix)
     if not card.sha256:
         pins().read()  # damage of the record has a remedy of its own
+        if file.suffix == ".safetensors" != suffix:  # PyTorch reads such a file by its name, which the copy does not have
+            raise WeightsError(f"{file}: the file of {card.name} is a {suffix}", f"import that, or use this one with --model {file}")
+    state = read_state_dict(file, suffix=suffix)
     try:
         known = check_file(card, file) != "unknown"
     except WeightsError as error:
