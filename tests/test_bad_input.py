@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -234,6 +235,19 @@ def test_names_of_models_are_never_cut(
         main()
     shown = capsys.readouterr().out
     assert all(name in shown for name in all_cards())
+
+
+def test_a_folder_that_was_deleted_is_said_in_one_line(folder: Path, run: Callable[..., _Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder / "nothing")
+    (folder / "nothing").rmdir()
+    done = run("doctor")
+    assert (done.returncode, done.stderr) == (3, "gpenvid: this folder: has been deleted: change to another\n")
+
+
+def test_a_source_that_may_not_be_read_is_bad_input_and_no_wrong_option(run: Callable[..., _Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode, **_: mode != os.R_OK)
+    monkeypatch.setattr(av, "open", Mock(side_effect=PermissionError))
+    assert [run(command, "clip.mp4", *rest).returncode for command, *rest in (("verify", "clip.mp4"), ("analyse",))] == [3, 3]
 
 
 def test_debug_shows_the_traceback(run: Callable[..., _Done]) -> None:

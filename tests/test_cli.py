@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gpenvid.cli.streams import Outlet
 from gpenvid.cli.times import seconds_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -132,6 +134,21 @@ def test_the_verdict_of_verify_stays_when_its_table_is_not_read_to_the_end(tmp_p
     assert _piped("| true", "verify", SAMPLES / "old_film.mp4", SAMPLES / "old_film.mp4", cwd=tmp_path) == (0, "")
 
 
-def test_a_table_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    code, told = _piped("> /dev/full", "models", "list", cwd=tmp_path)
+@pytest.mark.parametrize("arguments", [["models", "list"], ["--version"]])
+def test_a_table_that_cannot_be_written_is_an_error(arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    code, told = _piped("> /dev/full", *arguments, cwd=tmp_path)
     assert (code, told) == (3, "gpenvid: standard output: No space left on device: write it elsewhere\n")
+
+
+def test_a_name_that_the_output_cannot_spell_is_written_in_numbers() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    outlet = Outlet(stream, told=True)
+    outlet.write("K\xf6ln\udcff")
+    outlet.flush()
+    assert stream.buffer.getvalue() == rb"K\xf6ln\udcff"  # type: ignore[attr-defined]
+
+
+def test_no_columns_are_an_unknown_number_of_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    assert _piped("| grep -o -m 1 -e --strength >&2", "restore", "--help", cwd=tmp_path) == (0, "--strength\n")

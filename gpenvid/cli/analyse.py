@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def analyse(
-    source: Annotated[Path, typer.Argument(help="A video, or a numbered sequence like scan_%04d.png.")],
+    source: Annotated[Path, typer.Argument(help="A video, or a numbered sequence like scan_%04d.png.", readable=False)],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Sidecar; by default NAME.tracks.json beside the input.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also draw the people found, with their numbers, into this PNG.")] = None,
     detector: Annotated[str, typer.Option(help="Face detector by name.")] = _DEFAULTS.detector,

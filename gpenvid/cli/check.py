@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    source: Annotated[Path, typer.Argument(help="The source.")],
-    output: Annotated[Path, typer.Argument(help="What was made of it.")],
+    source: Annotated[Path, typer.Argument(help="The source.", readable=False)],
+    output: Annotated[Path, typer.Argument(help="What was made of it.", readable=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     pixels: Annotated[bool, typer.Option("--pixels", help="Also compare the pictures: how much stayed as it was.")] = False,
     start: Start = "",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +16,7 @@ from gpenvid import __version__
 from gpenvid.cli import analyse, bench, check, models, restore, server
 from gpenvid.cli.stop import STOPPED, TOLD_TO_STOP, stop
 from gpenvid.cli.streams import keep_streams_open
-from gpenvid.errors import ExitCode, GpenvidError, UsageError
+from gpenvid.errors import ExitCode, GpenvidError, InputError, UsageError
 
 app = typer.Typer(
     name="gpenvid",
@@ -56,7 +58,10 @@ def main() -> None:
     TOLD_TO_STOP.clear()
     keep_streams_open()
     debug = "--debug" in sys.argv
+    if os.environ.get("COLUMNS") == "0":  # some terminals' word for unknown; Rich takes it for a width and prints nothing
+        del os.environ["COLUMNS"]
     try:
+        _check_folder()
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
         if "" in arguments:  # it would stand for the current folder, or for everyone
             raise UsageError("an INPUT or an option without a name", "is a variable of the shell not set?")
@@ -79,6 +84,18 @@ def main() -> None:
         _fail(f"unexpected {type(error).__name__}: {error}; run again with --debug and report it", ExitCode.BUG, debug)
     else:
         raise SystemExit(code or 0)
+
+
+def _check_folder() -> None:
+    """Make sure that this folder is still there: without it oneMKL ends the process in words of its own.
+
+    Raises:
+        InputError: if not.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise InputError("this folder: has been deleted", "change to another") from error
 
 
 def _fail(message: str, code: ExitCode, debug: bool) -> None:

@@ -13,7 +13,7 @@ _DEFAULTS = RestoreSettings()
 
 
 def preview(
-    clip: Annotated[Path, typer.Argument(help="A video.")],
+    clip: Annotated[Path, typer.Argument(help="A video.", readable=False)],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The result of Render; NAME_restored.EXT if left out.")] = None,
     tracks: Annotated[Path | None, typer.Option(help="Sidecar to read and save; NAME.tracks.json beside the clip if left out.")] = None,
     model: Annotated[str, typer.Option(help="Restorer to begin with, by name, or a GPEN weight file.")] = _DEFAULTS.model,

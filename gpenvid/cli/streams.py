@@ -21,7 +21,7 @@ class Outlet(io.TextIOWrapper):
         super().__init__(
             stream.buffer,
             encoding=stream.encoding,
-            errors=stream.errors,
+            errors="backslashreplace" if stream.errors == "strict" else stream.errors,  # a job that is done must not fail for a name
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
@@ -33,6 +33,8 @@ class Outlet(io.TextIOWrapper):
         Raises:
             InputError: where `told`.
         """
+        if text == "":
+            return 0  # Typer's question whether text can be written: it swallows the answer, and `told` raises once only
         try:
             return super().write(text)
         except OSError as error:
