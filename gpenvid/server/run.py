@@ -107,6 +107,11 @@ def serve(app: App, opened: socket.socket, *, ready: Callable[[], None], stoppin
             if self.started:
                 ready()
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().shutdown(sockets)
+            if self.force_exit:  # a second Ctrl-C: open requests are not waited for, but the app still has to end in good order
+                await self.lifespan.shutdown()
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             stopping()
             super().handle_exit(sig, frame)

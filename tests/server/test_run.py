@@ -17,6 +17,7 @@ from gpenvid.errors import UsageError
 from gpenvid.server.run import address_of, listen, read_token, require_server
 
 _SERVER = """
+import asyncio
 import sys
 from gpenvid.server.guard import Guard, GuardSettings
 from gpenvid.server.run import address_of, listen, serve
@@ -26,8 +27,12 @@ async def app(scope, receive, send):
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        say("closed")
         await send({"type": "lifespan.shutdown.complete"})
         return
+    if scope["path"] == "/slow":
+        say("slow")
+        await asyncio.sleep(60)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"here"})
 
@@ -51,7 +56,24 @@ def test_a_server_takes_a_free_port_and_stops_when_asked(kind: signal.Signals) -
     assert address.startswith("http://127.0.0.1:")
     assert urllib.request.urlopen(address, timeout=10).read() == b"here"
     process.send_signal(kind)
-    assert process.stdout.read().split() == ["stopping", "after"]
+    assert process.stdout.read().split() == ["stopping", "closed", "after"]
+    assert process.wait() == 0
+    limit.cancel()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_second_interrupt_ends_open_requests_and_still_the_app_in_good_order() -> None:
+    process = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    assert process.stdout is not None
+    place = ("127.0.0.1", int(process.stdout.readline().rsplit(":", 1)[1]))
+    with socket.create_connection(place, timeout=10) as open_request:
+        open_request.sendall(b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        for told in ("slow", "stopping"):
+            assert process.stdout.readline().strip() == told
+            process.send_signal(signal.SIGINT)
+        assert process.stdout.read().split() == ["stopping", "closed", "after"]
     assert process.wait() == 0
     limit.cancel()
 
