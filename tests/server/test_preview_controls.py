@@ -57,11 +57,11 @@ def test_a_picture_that_comes_late_does_not_replace_the_exact_one(serve, page) -
     page.route("**/api/frame/0?form=jpeg*", lambda route: held.append(route))
     page.keyboard.press("2")
     page.wait_for_selector("#stage[aria-busy='true']")
-    page.wait_for_timeout(200)
+    while not held:
+        page.wait_for_timeout(50)
     page.keyboard.press("z")
     page.wait_for_selector("#stage[aria-busy='false']")
     exact = canvas(page)
-    assert held
     for late in held:
         late.continue_()
     page.wait_for_timeout(700)
