@@ -27,7 +27,6 @@ from gpenvid.media.payload import payload
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, is_attached_picture, packets_of
 from gpenvid.media.streams import (
     ITUNES_TAGS,
-    ONE_WORD,
     OWN_STREAM_TAGS,
     OWN_TAGS,
     UNKNOWN_KIND,
@@ -38,6 +37,7 @@ from gpenvid.media.streams import (
     marks_of,
     plan_streams,
     track_keeps,
+    with_implied,
 )
 from gpenvid.media.time_range import TimeRange
 from gpenvid.media.timeline import FollowingTimeline, jump_offsets
@@ -228,9 +228,7 @@ def _codec(stream: Stream) -> str:
 
 def _compare_marks(result: Audit, what: str, old: Stream, new: Stream, container: Container) -> None:
     wanted, found = marks_of(old), marks_of(new)
-    forced = Disposition(sum(int(Disposition[name]) for name in lost_marks(old, container)))
-    for one, other in ONE_WORD:
-        forced |= (one | other) if forced & (one | other) else Disposition(0)
+    forced = with_implied(Disposition(sum(int(Disposition[name]) for name in lost_marks(old, container))))
     if not (container.is_matroska and "matroska" in old.container.format.name):
         forced |= Disposition.default  # every other container marks, or does not, the first of its kind
     if wanted != found and not (wanted ^ found) & ~forced:

@@ -22,7 +22,7 @@ _FILE_NAMES = {"filename", "mimetype"}
 UNKNOWN_KIND = "application/octet-stream"
 
 # Marks that some containers have one word for.
-ONE_WORD = ((Disposition.hearing_impaired, Disposition.captions), (Disposition.visual_impaired, Disposition.descriptions))
+_ONE_WORD = ((Disposition.hearing_impaired, Disposition.captions), (Disposition.visual_impaired, Disposition.descriptions))
 _IMPAIRED = Disposition.hearing_impaired | Disposition.visual_impaired
 _TEXTS = Disposition.captions | Disposition.descriptions | Disposition.metadata
 # What containers keep of a stream's marks, beside `default` and that of a cover.
@@ -97,12 +97,16 @@ def holds_chapters(container: Container) -> bool:
     return container.muxer != "mpegts"
 
 
-def marks_of(stream: Stream) -> Disposition:
-    """A stream's marks; where one implies another, with both."""
-    marks = Disposition(int(stream.disposition))
-    for one, other in ONE_WORD:
+def with_implied(marks: Disposition) -> Disposition:
+    """The marks, and where one stands that some containers have no other word for, the other one too."""
+    for one, other in _ONE_WORD:
         marks |= (one | other) if marks & (one | other) else Disposition(0)
     return marks
+
+
+def marks_of(stream: Stream) -> Disposition:
+    """A stream's marks, `with_implied`."""
+    return with_implied(Disposition(int(stream.disposition)))
 
 
 def lost_marks(stream: Stream, container: Container) -> list[str]:
@@ -112,7 +116,7 @@ def lost_marks(stream: Stream, container: Container) -> list[str]:
     texts = stream.type == "subtitle" and container.is_matroska
     kept |= (_TEXTS if container.muxer == "webm" else Disposition.descriptions) if texts else Disposition(0)
     marks = Disposition(int(stream.disposition))
-    for one, other in ONE_WORD:
+    for one, other in _ONE_WORD:
         marks &= ~other if marks & one else ~Disposition(0)
         kept |= other if kept & one and container.muxer == "mp4" else Disposition(0)
     return [str(flag.name) for flag in Disposition if flag & marks & ~kept]
