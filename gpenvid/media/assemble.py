@@ -24,10 +24,11 @@ from gpenvid.media.check import Written, kinds_of
 from gpenvid.media.containers import Container
 from gpenvid.media.copying import copied_packets
 from gpenvid.media.encoders import EncoderSettings
-from gpenvid.media.languages import state_languages, three_letters
+from gpenvid.media.languages import three_letters
 from gpenvid.media.last_picture import stands
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
+from gpenvid.media.quicktime import state_languages
 from gpenvid.media.segments import EncodedPacket, read_segment
 from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, UNKNOWN_KIND, StreamPlan, file_tags, language_in
 from gpenvid.media.time_range import TimeRange

@@ -1,0 +1,49 @@
+"""The languages of tracks, written into a finished QuickTime file: FFmpeg leaves out all but the few that old Macintoshes had."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+_NONE = 0x7FFF
+"""What FFmpeg writes for a language without a number of its own."""
+
+
+def state_languages(path: Path, languages: Sequence[str]) -> None:
+    """Write the languages that FFmpeg has left out into the tracks of a finished QuickTime file, packed as in MP4.
+
+    QuickTime's specification allows for that: numbers from 0x400 on are three letters of five bits each.
+
+    Args:
+        languages: of the first tracks, in the file's order, in three letters; empty for none.
+    """
+    with path.open("r+b") as file:
+        movie = next(place for kind, place in _boxes(file, (0, path.stat().st_size)) if kind == b"moov")
+        tracks = [place for kind, place in _boxes(file, movie) if kind == b"trak"]
+        for language, track in zip(languages, tracks, strict=False):
+            media = dict(_boxes(file, track))[b"mdia"]
+            begin, _ = dict(_boxes(file, media))[b"mdhd"]
+            file.seek(begin)
+            at = begin + (32 if file.read(1)[0] else 20)
+            file.seek(at)
+            if language and struct.unpack(">H", file.read(2))[0] == _NONE:
+                file.seek(at)
+                file.write(struct.pack(">H", sum((ord(letter) - 0x60) << 5 * (2 - i) for i, letter in enumerate(language))))
+
+
+def _boxes(file: BinaryIO, within: tuple[int, int]) -> list[tuple[bytes, tuple[int, int]]]:
+    """Kind, and begin and end of the content, of the boxes between two places."""
+    found = []
+    at, end = within
+    while at + 8 <= end:
+        file.seek(at)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        head = 8
+        if size == 1:
+            size, head = struct.unpack(">Q", file.read(8))[0], 16
+        size = size or end - at
+        found.append((kind, (at + head, at + size)))
+        at += max(size, head)
+    return found
