@@ -175,21 +175,20 @@ class Guard:
             parts = [part.strip() for header in headers.get("cookie", []) for part in header.split(";")]
             offered += [part.removeprefix(f"{self._cookie}=") for part in parts if part.startswith(f"{self._cookie}=")]
             if scope["method"] == "GET":
-                in_address = [value for key, value in _query(scope) if key == "token"]
+                in_address = _tokens_in(_query(scope))
                 offered += in_address
-                if any(_are_equal(text, self._ticket) for text in in_address):
+                if _is_among(in_address, self._ticket):
                     return True
-        return any(_are_equal(text, self._settings.token) for text in offered)
+        return _is_among(offered, self._settings.token)
 
     def _login(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]]] | None:
         """Where the token came in the address: a cookie, and the same address without it, so that it is not kept in the history."""
         query = _query(scope)
-        if not (self._settings.cookies and self._settings.token and any(key == "token" for key, _ in query)):
+        if not (self._settings.cookies and self._settings.token):
             return None
-        offered = [value for key, value in query if key == "token"]
-        if any(_are_equal(text, self._ticket) for text in offered):
+        if _is_among(_tokens_in(query), self._ticket):
             self._ticket = None
-        elif not any(_are_equal(text, self._settings.token) for text in offered):
+        elif not _is_among(_tokens_in(query), self._settings.token):
             return None
         rest = urlencode([(key, value) for key, value in query if key != "token"])
         # One slash: two would make it the address of another server.
@@ -274,10 +273,14 @@ def _headers(scope: Scope) -> dict[str, list[str]]:
     return found
 
 
-def _are_equal(offered: str, secret: str | None) -> bool:
-    """Compared in constant time; nothing equals no secret."""
-    one, other = (hashlib.sha256(text.encode()).digest() for text in (offered, secret or ""))
-    return hmac.compare_digest(one, other) and bool(secret)
+def _is_among(offered: list[str], secret: str | None) -> bool:
+    """Whether one of them is the secret, each compared in constant time; where there is none, nothing is."""
+    digest = hashlib.sha256((secret or "").encode()).digest()
+    return bool(secret) and any(hmac.compare_digest(hashlib.sha256(text.encode()).digest(), digest) for text in offered)
+
+
+def _tokens_in(query: list[tuple[str, str]]) -> list[str]:
+    return [value for key, value in query if key == "token"]
 
 
 def _is_from_elsewhere(headers: dict[str, list[str]]) -> bool:

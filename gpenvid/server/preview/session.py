@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-from gpenvid.errors import GpenvidError, StoppedError, UsageError
+from gpenvid.errors import GpenvidError, InputError, StoppedError, UsageError
 from gpenvid.job.preview.clip import PreviewClip, message_of
 from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
@@ -22,7 +23,6 @@ from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
 from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
 from gpenvid.job.progress import Progress
-from gpenvid.job.sidecar import write_sidecar
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
 _PLAYED = 6  # loops kept for the windows that play them: browsers open no more connections
@@ -285,9 +285,12 @@ class PreviewSession:
             if self.render.status.busy:
                 raise UsageError("a render is running", "wait for it, or stop it")
             self._save(look, page)
-            # A twin, byte for byte: the render reads its tracks a while after the click, and other choices may be saved meanwhile.
+            # A copy: the render reads its tracks a while after the click, and other choices may be saved meanwhile.
             chosen = self._folder / self.clip.sidecar.name
-            write_sidecar(self.clip.tracks, chosen, page)
+            try:
+                shutil.copyfile(self.clip.sidecar, chosen)
+            except OSError as error:
+                raise InputError(f"{chosen}: cannot be written ({error.strerror})", "make room for temporary files") from error
             settings = replace(look.settings(self.clip.settings), tracks=chosen, overwrite=overwrite, only=(), exclude=())
             self.render.start(self.clip.source, self.target, settings)
 
