@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from turns import turn
 
 from gpenvid import RestoreSettings
 from gpenvid.restore.gpen import GpenGenerator, GpenShape
@@ -32,6 +33,16 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared media folder is not beside the project")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hold back what other processes (`pytest -n 2`) run while a test catches a job half-way."""
+    if not hasattr(request.config, "workerinput"):
+        yield
+        return
+    with turn(tmp_path_factory.getbasetemp().parent, alone=request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @pytest.fixture(autouse=True)

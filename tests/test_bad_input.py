@@ -333,6 +333,7 @@ def test_without_strict_the_loss_is_a_warning(shared: Path, tmp_path: Path, sett
     assert any("subtitle" in w and ".mkv" in w for w in report.warnings)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="signals cannot be sent to a process there")
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_job_stops_soon_and_leaves_nothing_under_the_name(signal_name: str, tmp_path: Path) -> None:

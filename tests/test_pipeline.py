@@ -179,6 +179,7 @@ def test_an_unexpected_error_names_the_frames(
         gpenvid.restore(CLIP, tmp_path / "out.mp4", settings)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for other processes")
 def test_an_interrupt_while_rendering_ends_the_process(tiny_model: Path, tmp_path: Path) -> None:
     command = [*command_for(CLIP, tmp_path / "out.mp4", tiny_model), "--preset", "placebo"]

@@ -498,6 +498,7 @@ def test_an_assembled_file_that_lacks_pictures_gets_no_name(source: Path, settin
         check_result(out, Written([*times[:-1], times[-1] + 1]))
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_render_survives_being_killed(source: Path, tiny_model: Path, tmp_path: Path) -> None:
     began = time.monotonic()

@@ -147,6 +147,7 @@ def test_deleting_removes_everything(served: Served) -> None:
         assert answer.json()["error"]["code"] == "not_found"
 
 
+@pytest.mark.alone
 def test_a_running_job_is_cancelled_within_seconds(served: Served) -> None:
     job = served.submit(SAMPLES / "interview.mp4", model="gpen-lite-256")
     served.rendering(job["id"], 2)
@@ -163,6 +164,7 @@ def test_a_running_job_is_cancelled_within_seconds(served: Served) -> None:
     assert served.client.get(f"/v1/jobs/{job['id']}/result").status_code == 409
 
 
+@pytest.mark.alone
 def test_a_paused_job_gives_way_and_continues_where_it_was(served: Served, done: dict[str, str]) -> None:
     job = served.submit(SAMPLES / "interview.mp4", strength="0.5", color="restored", preset="veryslow")["id"]
     served.rendering(job, 100)
@@ -185,6 +187,7 @@ def test_what_can_be_read_answers_to_head_without_a_body(served: Served, done: d
         assert int(answer.headers["content-length"]) > 0
 
 
+@pytest.mark.alone
 def test_a_full_queue_says_when_to_come_back(served: Served) -> None:
     running = served.submit(SAMPLES / "interview.mp4", model="gpen-lite-256")["id"]
     served.until(running, lambda j: j["state"] == "running")

@@ -57,6 +57,7 @@ def test_sixteen_bits_stay_sixteen_bits(served: Served, astronaut: np.ndarray, t
     np.testing.assert_array_equal(restored[:, :, ::-1], small)
 
 
+@pytest.mark.alone
 def test_pictures_are_answered_while_a_job_runs(served: Served, astronaut: np.ndarray, tmp_path: Path) -> None:
     job = served.submit(SAMPLES / "interview.mp4", model="gpen-lite-256")["id"]
     served.rendering(job, 1)
@@ -71,6 +72,7 @@ def test_the_models_are_listed(served: Served, tiny_model: Path) -> None:
     assert served.client.get("/v1/models").json() == {"models": ["tiny", "gpen-lite-256"], "default": "tiny"}
 
 
+@pytest.mark.alone
 def test_a_process_that_dies_over_a_picture_is_replaced(serve: Callable[..., Served], astronaut: np.ndarray, tmp_path: Path) -> None:
     served = serve()
     crowd = _write(tmp_path / "crowd.png", np.tile(astronaut, (4, 5, 1)))

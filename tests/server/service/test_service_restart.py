@@ -24,6 +24,7 @@ def _workers(served: Served) -> list[psutil.Process]:
     return psutil.Process(served.process.pid).children(recursive=True)
 
 
+@pytest.mark.alone
 def test_a_killed_server_finishes_its_job_after_a_restart(serve: Serve, tmp_path: Path) -> None:
     source = SAMPLES / "interview.mp4"
     # Slowly enough that the end of a clip of six seconds does not come before it is seen coming.
@@ -61,6 +62,7 @@ def test_a_killed_server_finishes_its_job_after_a_restart(serve: Serve, tmp_path
     assert second.end() == 0
 
 
+@pytest.mark.alone
 def test_a_server_that_is_told_to_stop_does_so_at_once_and_keeps_the_job(serve: Serve) -> None:
     first = serve()
     job = first.submit(SAMPLES / "interview.mp4", model="gpen-lite-256")["id"]

@@ -29,6 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a Linux file system")
 def test_a_full_disk_is_said_and_over_when_it_is(small_disk: Path, serve: Callable[..., Served]) -> None:
     served = serve()
