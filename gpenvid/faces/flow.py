@@ -116,11 +116,11 @@ def _follow_one(grays: Sequence[NDArray[np.uint8]], face: Face) -> Trajectory:
 def _expression(
     face: Face, motion: Affine, origin: NDArray[np.float32], current: NDArray[np.float32], alive: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """What landmarks do beyond the head's motion, (5, 2): the median of the points about each, limited."""
+    """What landmarks do beyond the head's motion, (5, 2): the median of the points about each that are not lost, limited."""
     count = 5 * len(face.landmarks)
-    beyond = current[:count, 0].astype(np.float64) - apply_affine(motion, origin[:count, 0])
-    own = np.median(beyond.reshape(-1, 5, 2), axis=1)
-    own[~alive[:count].reshape(-1, 5).any(axis=1)] = 0
+    beyond = (current[:count, 0].astype(np.float64) - apply_affine(motion, origin[:count, 0])).reshape(-1, 5, 2)
+    around = alive[:count].reshape(-1, 5)
+    own = np.array([np.median(b[a], axis=0) if a.any() else (0, 0) for b, a in zip(beyond, around, strict=True)])
     length = np.hypot(*own.T)[:, None]
     limit = _MOST_EXPRESSION * max(face.eye_distance, 1.0)
     return np.asarray(own * np.minimum(1.0, limit / np.maximum(length, 1e-9)) * _EXPRESSION_SHARE)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scenes import face_at, moved, texture
 
+from gpenvid.faces import flow
 from gpenvid.faces.flow import follow
 from gpenvid.geometry import Face
 
@@ -102,6 +103,18 @@ def test_a_face_without_features_is_followed_by_what_is_around_them() -> None:
     for x, y in face.landmarks:
         cv2.circle(plain, (round(x), round(y)), 8, 128, -1)
     assert _error([moved(plain, 2.0 * t) for t in range(4)], face, 2.0) < 0.3
+
+
+def test_points_that_were_lost_have_no_say_in_where_a_landmark_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, lost = flow._step, slice(0, 3)  # of the five about the first landmark
+
+    def losing(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        there, found = (values.copy() for values in step(before, after, points))
+        there[lost], found[lost] = points[lost], False
+        return there, found
+
+    monkeypatch.setattr(flow, "_step", losing)
+    assert _error([moved(texture(), 4.0 * t) for t in range(4)], face_at(120, 120), 4.0) < 0.1
 
 
 def test_a_face_stays_where_it_was_lost() -> None:
