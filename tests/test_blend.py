@@ -15,7 +15,7 @@ from gpenvid.blend.grain import source_grain
 from gpenvid.blend.mask import ellipse_box, face_ellipse, landmark_hull
 from gpenvid.blend.overlap import overlap_share
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
-from gpenvid.blend.warp import cut_crop, return_change
+from gpenvid.blend.warp import cut_crop, return_change, source_bounds
 from gpenvid.faces.align import GPEN, TEMPLATES, Template, crop_affine, similarity_parameters
 from gpenvid.geometry import compose, invert, resize_affine
 from weights.training.colour import low_pass as training_low_pass
@@ -45,6 +45,39 @@ def test_a_large_face_is_averaged_before_it_is_shrunk() -> None:
     matrix = resize_affine(0.27, 0.27)
     assert cv2.warpAffine(checker, matrix, (256, 256), flags=cv2.INTER_CUBIC).std() > 0.2
     assert cut_crop(checker, matrix, 256).std() < 0.02
+
+
+@pytest.mark.parametrize("factor", [1.3, 0.94, 0.7, 0.45, 0.3, 0.24, 0.16])
+@pytest.mark.parametrize("more", [(2, 0), (5, 3)])
+def test_a_crop_does_not_depend_on_the_part_of_the_picture_that_is_given(factor: float, more: tuple[int, int]) -> None:
+    picture = np.random.default_rng(3).random((400, 420, 3), np.float32)
+    centre = np.array([190.0, 200.0])
+    turn = factor * np.array([[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]])
+    to_crop = np.hstack([turn, (31.5 - turn @ centre)[:, None]])
+
+    def cut(x: int, y: int) -> np.ndarray:
+        x0, y0, x1, y1 = source_bounds(to_crop, 64)
+        left, top = max(0, int(np.floor(x0)) - x), max(0, int(np.floor(y0)) - y)
+        part = picture[top : int(np.ceil(y1)) + 1 + y, left : int(np.ceil(x1)) + 1 + x]
+        return cut_crop(part, compose(to_crop, np.array([[1.0, 0.0, left], [0.0, 1.0, top]])), 64, (left, top))
+
+    assert np.abs(cut(0, 0) - cut(*more)).max() < 1e-5
+    assert np.abs(cut(0, 0) - cut_crop(picture, to_crop, 64)).max() < 1e-5
+
+
+@pytest.mark.parametrize("factor", [0.95, 0.7, 0.25, 1 / 6])
+def test_no_size_of_a_face_makes_a_step(factor: float, astronaut: np.ndarray) -> None:
+    picture = cv2.resize(astronaut, (1024, 1024), interpolation=cv2.INTER_CUBIC).astype(np.float32) / np.float32(255)
+    sizes = [resize_affine(k, k) for k in factor * np.array([0.9992, 0.9996, 0.99999, 1.00001, 1.0004])]
+    crops = [cut_crop(picture, size, 128) for size in sizes]
+    growing, across, after = (np.abs(crops[k + 1] - crops[k]).mean() for k in (0, 2, 3))
+    assert across < 2 * min(growing, after)
+
+
+def test_a_face_at_the_edge_of_a_small_picture_is_cut() -> None:
+    for side in (1, 3, 7, 20):
+        crop = cut_crop(np.full((side, side, 3), 0.5, np.float32), resize_affine(0.1, 0.1), 32, (side, 1))
+        assert crop == pytest.approx(0.5)
 
 
 def test_a_small_face_gets_no_aliased_detail_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from gpenvid.blend.deflicker import Moment
 from gpenvid.faces.align import Template
-from gpenvid.faces.tracks import Tracks
+from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.job import render
 from gpenvid.job.analyse import analyse
 from gpenvid.job.models import open_restorer
@@ -112,3 +113,26 @@ def test_one_frame_s_doubt_does_not_make_a_face_blink(rendering: Rendering) -> N
     doubted, skipped = _changed(rendering, [0.8, 0.8, 0.8, 0.8, 0.0, 0.8])
     assert np.array_equal(sure, doubted)
     assert "would look like someone else" not in skipped
+
+
+def test_a_face_that_is_left_alone_takes_nothing_from_one_that_lies_over_it(rendering: Rendering) -> None:
+    usual, frames, _ = rendering
+    (first, *_rest) = usual._tracks.at(FRAMES.start)
+
+    def planes(tracks: list[Track], likenesses: list[float]) -> list[list[np.ndarray]]:
+        guarded = Renderer(
+            replace(usual._tracks, tracks=tracks),
+            usual._restorer,
+            usual._template,
+            usual._settings,
+            Report("", ""),
+            Silent(),
+            Doubting(likenesses),  # type: ignore[arg-type]
+        )
+        return _planes(list(guarded.render((f.own() for f in frames[:6]), FRAMES.start)))
+
+    alone = planes([first], [0.8])
+    beside_a_stranger = planes([first, replace(first, id=first.id + 1)], [0.8, 0.0] * 20)
+    assert all(
+        np.array_equal(a, b) for mine, theirs in zip(alone, beside_a_stranger, strict=True) for a, b in zip(mine, theirs, strict=True)
+    )

@@ -27,7 +27,7 @@ def overlap_share(eye_distance: float, mask: Mask, weight: float, others: Sequen
         eye_distance: of the crops' template, as a fraction of their side.
         mask: (size, size) float32, of this face.
         weight: of this face, above 0.
-        others: per other face the map from pixels of this crop to pixels of its crop, its mask, and its weight.
+        others: per other face the map from pixels of this crop to pixels of its crop, its mask, and its weight, 0 where it stays as it is.
     """
     size = mask.shape[0]
     radius = face_radius(size, eye_distance)

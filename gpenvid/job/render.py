@@ -14,7 +14,7 @@ from gpenvid.blend.deflicker import REACH, Moment, steady_residual
 from gpenvid.blend.mask import ellipse_box, face_ellipse, landmark_hull
 from gpenvid.blend.overlap import overlap_share
 from gpenvid.blend.paste import BlendSettings, masked_change, residual_of
-from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change
+from gpenvid.blend.warp import crop_bounds, cut_crop, magnification, return_change, source_bounds
 from gpenvid.faces.align import GPEN, Template, crop_affine, fit_similarity
 from gpenvid.faces.embedding import FaceEmbedder
 from gpenvid.faces.smooth import steady_shape
@@ -206,9 +206,14 @@ class Renderer:
         region = Region.around(crop_bounds(to_crop, size), frame.layout, frame.width, frame.height)
         if region is None:
             return "outside the picture"
-        rgb = read_region(frame.planes, region, frame.layout, frame.color, frame.height)
-        in_region = compose(to_crop, np.array([[1.0, 0.0, region.left], [0.0, 1.0, region.top]]))
-        return _FaceJob(region, in_region, cut_crop(rgb, in_region, size), self._mask(track, index, between), weight)
+        return _FaceJob(region, _within(region, to_crop), self._crop(frame, to_crop), self._mask(track, index, between), weight)
+
+    def _crop(self, frame: Frame, to_crop: Affine) -> NDArray[np.float32]:
+        size = self._restorer.size
+        seen = Region.around(source_bounds(to_crop, size), frame.layout, frame.width, frame.height)
+        assert seen is not None
+        rgb = read_region(frame.planes, seen, frame.layout, frame.color, frame.height)
+        return cut_crop(rgb, _within(seen, to_crop), size, (seen.left, seen.top))
 
     def _mask(self, track: Track, index: int, between: Affine) -> NDArray[np.float32]:
         size = self._restorer.size
@@ -219,11 +224,9 @@ class Renderer:
     def _blend(self, job: FrameJob, track: int, face: _FaceJob, window: deque[FrameJob]) -> bool:
         """Add the change of one face to its frame; False where a guard leaves it alone."""
         residual = _known(face.residual)
-        around = {j.index - job.index: j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces}
-        near = list(around.values())
-        # The median over the neighbours: one frame's doubt must not make a face blink.
-        same_person = float(np.median([n.same_person for n in near]))
-        if same_person == 0:
+        around = self._around(job, track, window)
+        weight = face.weight * _settled(around)
+        if weight == 0:
             return False
         if self.reach:
             residual = residual.copy()
@@ -234,10 +237,10 @@ class Renderer:
             face.crop,
             self._settings,
             face.mask,
-            weight=face.weight * same_person,
+            weight=weight,
             monochrome=job.monochrome,
             factor=magnification(face.to_crop),
-            share=self._share(job, face),
+            share=self._share(job, face, weight, window),
         )
         width, height = face.region.size
         frame = job.frame
@@ -253,15 +256,29 @@ class Renderer:
             face.moment = Moment(face.crop[box], _known(face.residual)[box], size, size / magnification(face.to_crop))
         return face.moment
 
-    def _share(self, job: FrameJob, face: _FaceJob) -> NDArray[np.float32] | None:
+    def _around(self, job: FrameJob, track: int, window: deque[FrameJob]) -> dict[int, _FaceJob]:
+        """One face in the frames about one, by their distance from it."""
+        return {j.index - job.index: j.faces[track] for j in window if abs(j.index - job.index) <= self.reach and track in j.faces}
+
+    def _share(self, job: FrameJob, face: _FaceJob, weight: float, window: deque[FrameJob]) -> NDArray[np.float32] | None:
         """The part of each pixel that is this face's and not that of another one in the frame; None where none is near."""
         into_frame = invert(face.in_frame())
         others = [
-            (compose(other.in_frame(), into_frame), other.mask, other.weight)
-            for other in job.faces.values()
+            (compose(other.in_frame(), into_frame), other.mask, other.weight * _settled(self._around(job, track, window)))
+            for track, other in job.faces.items()
             if other is not face and other.region.overlaps(face.region)
         ]
-        return overlap_share(self._template.eye_distance, face.mask, face.weight, others) if others else None
+        return overlap_share(self._template.eye_distance, face.mask, weight, others) if others else None
+
+
+def _settled(around: dict[int, _FaceJob]) -> float:
+    """How surely a face is still that person, in [0, 1]: the median over its neighbours, or one frame's doubt would make it blink."""
+    return float(np.median([face.same_person for face in around.values()]))
+
+
+def _within(region: Region, to_crop: Affine) -> Affine:
+    """A map from a frame's pixels to a crop's, from those of a region of the frame."""
+    return compose(to_crop, np.array([[1.0, 0.0, region.left], [0.0, 1.0, region.top]]))
 
 
 def _known(residual: NDArray[np.float32] | None) -> NDArray[np.float32]:
