@@ -93,7 +93,7 @@ def test_every_form_gives_the_same_bytes_in_any_batch(form: Callable[..., Form],
 @torch.inference_mode()
 def test_bfloat16_stays_within_its_tolerance(reference: tuple[GpenGenerator, np.ndarray], shared: Path) -> None:
     _, expected = reference
-    network = generator_from_state_dict(_reference_state(shared / "reference" / "gpen")).bfloat16()
+    network = generator_from_state_dict(_reference_state(shared / "reference" / "gpen")).fold(torch.bfloat16)
     assert _error(network(_reference_input()[:1].bfloat16()).float().numpy(), expected[:1]) <= 1.5e-2
 
 
@@ -106,6 +106,13 @@ def test_every_form_stays_within_bfloat16s_tolerance(form: Callable[..., Form], 
     # OpenVINO computes in float32 where there is no bf16 in hardware; PyTorch emulates it.
     least = 1e-4 if form is FusedGenerator or fast_bf16(torch.device("cpu")) else 0
     assert least <= _error(found.numpy(), expected) <= 1.5e-2
+
+
+@forms_for_cpus
+def test_the_order_of_a_crop_in_memory_does_not_matter(form: Callable[..., Form]) -> None:
+    network = GpenGenerator(GpenShape(16, 8, 1, (4, 4, 4))).eval().requires_grad_(False)
+    crop = torch.rand(16, 16, 3).permute(2, 0, 1)[None]  # its strides are called contiguous in both orders
+    assert _error(form(network)(crop).numpy(), network(crop.contiguous()).numpy()) <= 2e-6
 
 
 @torch.inference_mode()

@@ -53,6 +53,27 @@ def test_crops_give_the_same_bytes_in_any_company_and_order(batch: int, tiny_mod
     assert restorer.report.crops == 7
 
 
+def test_a_batch_that_does_not_fit_is_halved_and_one_crop_that_does_not_is_said(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restorer, tried, room = load_restorer(CARD, tiny_model, device="cpu", dtype="fp32", batch=16), [], 2
+    run = restorer._run
+
+    def on_a_gpu(crops: list[np.ndarray], *rest: Callable[[], None]) -> list[np.ndarray]:
+        tried.append(len(crops))
+        if len(crops) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(crops, *rest)
+
+    monkeypatch.setattr(restorer, "_pool", None)
+    monkeypatch.setattr(restorer, "_run", on_a_gpu)
+    assert len(restorer.restore(_crops(5))) == 5
+    assert tried == [5, 2, 2, 1]
+    assert (restorer.report.shrunk, restorer.batch) == (1, 2)
+    tried, room = [], 0
+    with pytest.raises(UsageError, match="does not fit into the memory"):
+        restorer.restore(_crops(1))
+    assert tried == [1]
+
+
 def test_a_check_that_raises_ends_the_work(restorer: Restorer) -> None:
     calls = 0
 
@@ -173,7 +194,11 @@ def _no_memory(_forward: Callable) -> Callable:
     raise torch.OutOfMemoryError("none left")
 
 
-@pytest.mark.parametrize("make", [_no_memory, lambda forward: lambda x: forward(x) + 1])
+def _stale(forward: Callable) -> Callable:
+    return lambda _x: forward(torch.ones(1, 3))  # right for what was recorded, and for nothing else
+
+
+@pytest.mark.parametrize("make", [_no_memory, _stale, lambda forward: lambda x: forward(x) + 1])
 def test_what_cannot_be_recorded_or_comes_out_different_runs_directly(make: Callable) -> None:
     log: list[torch.Size] = []
     network = RecordedForward(lambda x: 2 * x, _recorder(log, make))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -110,7 +111,7 @@ class Restorer:
             if self.size < _ALONE:
                 self._pool = _crop_threads(self.batch)
         else:
-            self._network = RecordedForward(network.to(device=device, dtype=DTYPES[dtype]).fold())
+            self._network = RecordedForward(network.to(device).fold(DTYPES[dtype]))
             self.batch = batch or max(1, 16 * 512 * 512 // self.size**2)
 
     def _on_cpu(self, network: GpenGenerator, engine: Engine) -> Callable[[Tensor, Callable[[], None]], Tensor]:
@@ -145,10 +146,10 @@ class Restorer:
             try:
                 results += self._run(part, check)
             except torch.OutOfMemoryError as error:
-                if self.batch == 1:
+                if len(part) == 1:
                     remedy = "choose --device cpu or a smaller --model"
                     raise UsageError(f"{self.card.name} does not fit into the memory of {self.device}", remedy) from error
-                self.batch = max(1, self.batch // 2)
+                self.batch = len(part) // 2
                 self.report.shrunk += 1
                 if isinstance(self._network, RecordedForward):
                     self._network.forget()
@@ -172,8 +173,11 @@ class Restorer:
             left.set()  # or an interrupted process would wait for crops that nobody wants
             raise
 
-    @torch.inference_mode()
     def _run(self, crops: Sequence[Crop], check: Callable[[], None]) -> list[Crop]:
+        with torch.inference_mode(), _on_gpu(self.device) if self.device.type == "cuda" else nullcontext():
+            return self._forward(crops, check)
+
+    def _forward(self, crops: Sequence[Crop], check: Callable[[], None]) -> list[Crop]:
         batch = torch.from_numpy(np.stack(crops))
         on_gpu = self.device.type == "cuda"
         if on_gpu:
@@ -191,6 +195,18 @@ class Restorer:
             torch.cuda.current_stream(self.device).synchronize()
             return list(result.numpy())
         return list(y.numpy())
+
+
+@contextmanager
+def _on_gpu(device: torch.device) -> Iterator[None]:
+    """Make a GPU the one that pinned memory and recordings belong to, and compute float32 in float32: convolutions would take TF32."""
+    before = torch.backends.cudnn.allow_tf32
+    with torch.cuda.device(device):
+        torch.backends.cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.allow_tf32 = before
 
 
 def load_restorer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,13 @@ def test_bf16_gives_the_pictures_of_float32(net: GpenGenerator, originals: Image
         assert ((fast - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)).max() <= 1.5e-2
         error = (fast - exact).div(2).square().flatten(1).mean(1)  # pictures in [-1, 1]: a peak of 2
         assert (-10 * error.log10()).min() >= 40
+
+
+@torch.inference_mode()
+def test_the_form_for_gpus_keeps_the_picture_and_the_style_in_float32(net: GpenGenerator, originals: Image) -> None:
+    source = to_network(damaged(originals[:1], "medium"))
+    exact = net(source)
+    found = deepcopy(net).fold(torch.bfloat16)(source.bfloat16())
+    assert found.dtype == torch.float32
+    # All in bf16 it is 2.1 times as far off as the form for CPUs, with the style in bf16 1.8 times.
+    assert (found - exact).norm() < 1.6 * (FusedGenerator(net, torch.bfloat16)(source) - exact).norm()
