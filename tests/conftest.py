@@ -134,6 +134,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure() -> None:
-    """Keep FFmpeg's own log out of test output."""
+    """Keep FFmpeg's own log out of test output, and let threads that wait for each other give way.
+
+    Where two processes share the cores, those that spin instead take ten times as long for the same.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read by processes that start later: of `pytest -n 2`, and of tests
     av.logging.set_level(None)
     os.environ.setdefault("SVT_LOG", "1")
