@@ -264,10 +264,11 @@ def test_a_cmyk_jpeg_leaves_its_profile_behind_and_says_so(astronaut: np.ndarray
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
-def test_a_cmyk_tiff_is_refused(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "told"), [("CMYK", "CMYK"), ("LAB", "CIELab")])
+def test_a_tiff_in_other_colours_than_rgb_is_refused(mode: str, told: str, suffix: str, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
-    image.fromarray(np.full((8, 8, 4), 90, np.uint8), "CMYK").save(tmp_path / f"a{suffix}", "TIFF")
-    with pytest.raises(InputError, match="CMYK, which is not supported: convert it to RGB"):
+    image.fromarray(np.full((8, 8, len(mode)), 90, np.uint8), mode).save(tmp_path / f"a{suffix}", "TIFF")
+    with pytest.raises(InputError, match=f"{told}, which is not supported: convert it to RGB"):
         read_still(tmp_path / f"a{suffix}")
 
 

@@ -32,7 +32,8 @@ _STRUCTURE = {
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, ORIENTATION_TAG, 277, 278, 279, 280, 281, 284, 288, 289),
     *(290, 291, 292, 293, 297, 317, 320, 321, 322, 323, 324, 325, _ALPHA, 339, 340, 341, 347, *range(512, 522), 529, 530, 531, 532),
 }
-_PHOTOMETRIC, _SEPARATED, _SAMPLES = 262, 5, 277
+_PHOTOMETRIC, _SAMPLES = 262, 277
+_REFUSED = {5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 
 
 def read_tiff(data: bytes) -> StillFile:
@@ -62,8 +63,8 @@ def read_tiff(data: bytes) -> StillFile:
     remarks = (f"{listed(dict.fromkeys(lost))} cannot be carried over from TIFF",) if lost else ()
     icc, xmp = (tags[n].data if n in tags else b"" for n in (_ICC, _XMP))
     extras = StillExtras(block_of(directories), xmp, icc, _resolution(tags), "tiff", tuple(entries), remarks)
-    refused = "its samples are CMYK, which is not supported" if _number(tags, _PHOTOMETRIC, 2) == _SEPARATED else ""
-    return StillFile(count_pictures(data), extras, refused)
+    kind = _REFUSED.get(_number(tags, _PHOTOMETRIC, 2))
+    return StillFile(count_pictures(data), extras, f"its samples are {kind}, which is not supported" if kind else "")
 
 
 def as_stored(data: bytes) -> bytes:
