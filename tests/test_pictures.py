@@ -17,7 +17,7 @@ from gpenvid.errors import InputError, UsageError
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.media.orientation import DisplayGeometry, Orientation
 from gpenvid.media.sequence import sequence_files
-from gpenvid.media.stills import read_still
+from gpenvid.media.stills import read_frame, read_still
 from gpenvid.restore.restorer import Restorer
 
 
@@ -149,6 +149,9 @@ def test_a_folder_gives_a_folder(astronaut: np.ndarray, settings: RestoreSetting
     (folder / "notes.txt").write_text("not a picture")
     report = gpenvid.restore(folder, None, settings)
     assert sorted(p.name for p in (tmp_path / "portraits_restored").iterdir()) == ["one.png", "two.jpg"]
+    assert [note.split(": ")[1] for note in report.notes] == [
+        "1 files that are not named as pictures are left out (name videos one by one)"
+    ]
     assert report.frames == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["portraits", "portraits_restored"]
 
@@ -275,6 +278,20 @@ def test_a_transparent_grey_that_is_lost_is_said(settings: RestoreSettings, tmp_
     pytest.importorskip("PIL.Image").linear_gradient("L").save(tmp_path / "l.png", transparency=7)
     report = gpenvid.restore(tmp_path / "l.png", tmp_path / "r.png", settings)
     assert any("transparency" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(("data", "codes"), [(b"P2 2 1 255 7 9", [[7, 9]]), (b"P3 1 1 255 1 2 3", [[1, 2, 3]])])
+def test_pictures_in_plain_numbers_need_no_last_line_break(data: bytes, codes: list[list[int]], tmp_path: Path) -> None:
+    (tmp_path / "a.ppm").write_bytes(data)
+    planes = read_frame(tmp_path / "a.ppm").planes
+    assert (planes[0].tolist() if len(planes) == 1 else [[int(planes[i][0, 0]) for i in (2, 0, 1)]]) == codes
+
+
+def test_a_picture_of_another_size_in_a_sequence_is_named(settings: RestoreSettings, tmp_path: Path) -> None:
+    for number, size in ((1, 32), (2, 32), (3, 24)):
+        cv2.imwrite(str(tmp_path / f"scan_{number}.png"), np.full((size, 32, 3), 90, np.uint8))
+    with pytest.raises(InputError, match=r"scan_3\.png: has another size than scan_1\.png: restore them as a folder"):
+        gpenvid.restore(tmp_path / "scan_%d.png", tmp_path / "out_%d.png", settings)
 
 
 def test_hidden_files_of_a_folder_are_no_pictures(settings: RestoreSettings, tmp_path: Path, astronaut: np.ndarray) -> None:

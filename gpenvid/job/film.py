@@ -63,7 +63,7 @@ def film_of_pictures(files: Sequence[Path]) -> Film:
         for index, path in enumerate(files):
             frame = read_frame(path, index=index)
             if frame.geometry != geometry:
-                raise InputError(f"picture {index + 1} of the sequence has another size than the first", "restore it as a folder")
+                raise InputError(f"{path}: has another size than {files[0].name}", "restore them as a folder")
             yield frame
 
     return Film(geometry, len(files), frames)

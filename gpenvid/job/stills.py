@@ -22,7 +22,7 @@ from gpenvid.job.report import Report, describe_tracks
 from gpenvid.job.sidecar import check_tracks_of, read_sidecar
 from gpenvid.media.containers import is_container
 from gpenvid.media.frame import Frame
-from gpenvid.media.sequence import is_pattern, number_in, numbered
+from gpenvid.media.sequence import files_left_out, is_pattern, number_in, numbered
 from gpenvid.media.still_extras import StillExtras
 from gpenvid.media.still_kept import about, kept_in
 from gpenvid.media.stills import check_samples, encode_still, is_still, read_frame, read_still
@@ -79,6 +79,9 @@ def restore_pictures(
         with naming(targets[0], UsageError):
             check_samples(targets[0].suffix.lower(), layout.model, bits=layout.bits, alpha=layout.alpha)
     report = Report(str(item.path), str(named))
+    if item.kind == "folder" and (left := files_left_out(item.path)):
+        report.notes.append(f"{item.path}: {left} files that are not named as pictures are left out (name videos one by one)")
+        progress.note(report.notes[-1])
     related = item.kind == "sequence"
     progress.stage("restore", len(item.files))
     parts: list[tuple[Path, Path]] = []

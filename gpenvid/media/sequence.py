@@ -82,8 +82,17 @@ def folder_files(folder: Path) -> list[Path]:
     Raises:
         InputError: if there are none.
     """
-    named = (p for p in folder.iterdir() if not p.name.startswith(".") and p.suffix.lower() in STILL_SUFFIXES)
-    files = sorted(p for p in named if p.is_file() or (p.is_symlink() and not p.exists()))
+    files = [p for p in _listed(folder) if p.suffix.lower() in STILL_SUFFIXES]
     if not files:
         raise InputError(f"{folder}: no pictures in this folder", f"supported are {', '.join(STILL_SUFFIXES)}")
     return files
+
+
+def files_left_out(folder: Path) -> int:
+    """How many files beside its pictures a folder holds, hidden ones not counted."""
+    return sum(p.suffix.lower() not in STILL_SUFFIXES for p in _listed(folder))
+
+
+def _listed(folder: Path) -> list[Path]:
+    named = (p for p in folder.iterdir() if not p.name.startswith("."))
+    return sorted(p for p in named if p.is_file() or (p.is_symlink() and not p.exists()))

@@ -81,6 +81,8 @@ def _read(path: Path, content: bytes, index: int) -> tuple[Frame, StillExtras]:
         raise InputError(f"{path}: holds {pages} pictures", "split it into numbered files; a .png that moves can be named .apng")
     if content.startswith(TIFF):
         data = np.frombuffer(as_stored(content), np.uint8)
+    if content.startswith((b"P2", b"P3")):
+        data = np.frombuffer(content + b"\n", np.uint8)  # OpenCV wants something behind the last number
     image, extras = _decode(path, data), known.extras
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
