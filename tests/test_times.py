@@ -15,6 +15,7 @@ from PIL import Image
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.media.audit import audit
+from gpenvid.media.reader import VideoReader
 
 
 @pytest.fixture
@@ -148,6 +149,28 @@ def test_the_last_picture_stands_as_long_as_in_the_source_and_no_longer_than_the
     found = audit(source, out, start=start, end=end)
     assert found.passed
     assert [f.outcome for f in found.findings if f.what == "last picture"] == ["same"]
+
+
+def test_a_clock_that_starts_late_makes_no_film_longer(make_clip, tmp_path: Path) -> None:
+    path = make_clip(moving_portrait(4), pts=[1_080_000_000 + 40 * i for i in range(4)], time_base=Fraction(1, 1000))
+    assert VideoReader(path).info.frame_count == 4
+
+
+def test_sound_whose_times_fall_back_is_moved_and_passes(settings: RestoreSettings, tmp_path: Path) -> None:
+    film = bytearray(Film(frames=50).write(tmp_path / "film.ts").read_bytes())
+    begins = [at for at in range(0, len(film), 188) if film[at + 1] & 0x5F == 0x41 and film[at + 2] == 1]  # of the sound
+    at = begins[len(begins) // 2]
+    at = film.index(b"\0\0\1\xc0", at) + 9
+    field = film[at : at + 5]
+    time = (field[0] >> 1 & 7) << 30 | field[1] << 22 | (field[2] >> 1) << 15 | field[3] << 7 | field[4] >> 1
+    time -= 27_000
+    film[at : at + 5] = [field[0] & 0xF1 | time >> 29 & 14, time >> 22 & 255, time >> 14 & 254 | 1, time >> 7 & 255, time << 1 & 254 | 1]
+    (tmp_path / "film.ts").write_bytes(film)
+    report = gpenvid.restore(tmp_path / "film.ts", tmp_path / "out.mkv", settings)
+    assert any("packets beside the picture had times that were missing or fell back" in w for w in report.warnings)
+    found = audit(tmp_path / "film.ts", tmp_path / "out.mkv")
+    assert found.passed, [f for f in found.findings if f.outcome == "differs"]
+    assert any("fall back in the source, and were moved" in f.detail and f.outcome == "noted" for f in found.findings)
 
 
 def test_an_audit_tells_a_last_picture_that_stands_too_short(tmp_path: Path) -> None:

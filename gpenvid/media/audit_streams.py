@@ -59,7 +59,7 @@ class _Packets:
     digest: str
     content: str
     count: int
-    times: list[Fraction]
+    times: list[Fraction | None]  # None where one is missing, or falls behind that of a packet before
     lasting: list[Fraction]  # of texts: how long each is shown
 
 
@@ -153,7 +153,8 @@ def _packets_by_stream(
     chosen = list(streams)
     hashes = {s.index: (hashlib.sha256(), hashlib.sha256()) for s in chosen}
     counts = {s.index: 0 for s in chosen}
-    times: dict[int, list[Fraction]] = {s.index: [] for s in chosen}
+    times: dict[int, list[Fraction | None]] = {s.index: [] for s in chosen}
+    latest: dict[int, int] = {}
     lasting: dict[int, list[Fraction]] = {s.index: [] for s in chosen}
     codecs = {s.index: _codec(s) for s in chosen}
     lines = {s.index: FollowingTimeline(offsets) for s in chosen}
@@ -164,8 +165,10 @@ def _packets_by_stream(
         counts[index] += 1
         hashes[index][0].update(data)
         hashes[index][1].update(payload(codecs[index], data))
-        if packet.pts is not None:
-            times[index].append(packet.pts * packet.time_base)
+        fell = packet.dts is not None and packet.dts < latest.get(index, packet.dts)
+        times[index].append(None if packet.pts is None or fell else packet.pts * packet.time_base)
+        if packet.dts is not None and not fell:
+            latest[index] = packet.dts
         if codecs[index] in _TEXTS:
             lasting[index].append((packet.duration or 0) * packet.time_base)
 
@@ -197,15 +200,18 @@ def _compare_packets(result: Audit, name: str, before: _Packets, after: _Packets
         )
     else:
         result.compare(f"{name} packets", (before.count, before.digest), (after.count, after.digest))
-    if len(before.times) == len(after.times) and before.times:
-        differences = [abs(b + shift - a) for b, a in zip(before.times, after.times, strict=True)]
-        late = sum(d > limit for d in differences)
-        detail = f"largest difference {float(max(differences)) * 1e3:.3f} ms"
+    told = [(b, a) for b, a in zip(before.times, after.times, strict=False) if b is not None]
+    if len(before.times) == len(after.times) and told:
+        offsets = [b + shift - a for b, a in told if a is not None]
+        late = sum(abs(offset) > limit for offset in offsets) + len(told) - len(offsets)
+        detail = f"largest difference {float(max(map(abs, offsets), default=Fraction(0))) * 1e3:.3f} ms"
+        if moved := len(before.times) - len(told):
+            result.note(f"{name} times", f"those of {moved} packets are missing or fall back in the source, and were moved")
         if 0 < late <= _ROUGH * joints:
             result.note(f"{name} times", f"{detail}, in {late} packets where the parts of the source were joined")
         else:
             result.findings.append(Finding(f"{name} times", "differs" if late else "same", detail))
-        offset = before.times[0] + shift - after.times[0]
+        offset = offsets[0] if offsets else Fraction(0)
         result.findings.append(
             Finding(f"{name} against the picture", "same" if abs(offset) <= limit else "differs", f"moved by {float(-offset) * 1e3:.3f} ms")
         )

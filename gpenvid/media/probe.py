@@ -224,6 +224,9 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
     return VideoInfo(
         path=path,
         container=container.format.name,
+    begin = float((stream.start_time or 0) * time_base)
+    if "matroska" in container.format.name and 0 < begin < duration:
+        duration -= begin  # there most programs count it from zero on
         stream_index=stream.index,
         codec=context.name,
         pixel_format=first.format.name,
