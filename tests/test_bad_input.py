@@ -20,7 +20,8 @@ import av
 import numpy as np
 import pytest
 import torch
-from films import Film
+from av.stream import Disposition
+from films import Film, held
 from PIL import Image
 
 import gpenvid
@@ -381,6 +382,17 @@ def test_damage_that_the_decoder_passes_over_in_silence_is_said(settings: Restor
     assert report.frames < 70
     assert any("s before the file's stated length" in w for w in report.warnings)
     assert gpenvid.restore(tmp_path / "whole.mkv", tmp_path / "fine.mkv", settings).warnings == []
+
+
+def test_a_sound_that_damage_made_up_is_named_and_left_out(settings: RestoreSettings, tmp_path: Path) -> None:
+    film = bytearray(Film(sounds=(("eng", "", Disposition(0)),) * 2).write(tmp_path / "film.ts").read_bytes())
+    for at in range(0, len(film), 188):
+        if int.from_bytes(film[at + 1 : at + 3]) & 0x1FFF == 0x102:  # the second sound
+            film[at + 4 : at + 188] = bytes(184)
+    (tmp_path / "film.ts").write_bytes(film)
+    report = gpenvid.restore(tmp_path / "film.ts", tmp_path / "out.mkv", settings)
+    assert any("stream 2 (audio, aac) states no sampling rate and cannot be copied" in w for w in report.warnings)
+    assert len(held(tmp_path / "out.mkv")) == 1
 
 
 def test_a_video_into_a_folder_gets_the_extension_of_its_container(shared: Path, tmp_path: Path, settings: RestoreSettings) -> None:

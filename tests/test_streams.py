@@ -185,6 +185,21 @@ def test_chapters_move_with_sound_that_begins_before_zero(settings: RestoreSetti
     assert chapters(tmp_path / "out.mkv") == [(a + moved, b + moved, title) for a, b, title in chapters(source)]
 
 
+@pytest.mark.parametrize("kind", [".mkv", ".mov"])  # FFmpeg's own .mov leaves the chapters as texts that belong to nothing
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_silent_film_keeps_chapters_beside_its_timecode(kind: str, suffix: str, settings: RestoreSettings, tmp_path: Path) -> None:
+    film = Film(sounds=(), chapters=((0, 400, "One"), (400, 800, "Two")), timecode="01:02:03:04", frames=20)
+    source, out = film.write(tmp_path / f"film{kind}"), tmp_path / f"out{suffix}"
+    assert gpenvid.restore(source, out, settings).warnings == []
+    assert chapters(out) == [(0, 400, "One"), (400, 800, "Two")]
+    assert held(out) == []
+    with av.open(str(out)) as file:
+        assert [s.type for s in file.streams] == ["video", "data", "data"]  # chapters that are referred to, and the timecode
+        assert file.streams.video[0].metadata["timecode"] == "01:02:03:04"
+    found = audit(source, out)
+    assert found.passed, [f for f in found.findings if f.outcome == "differs"]
+
+
 def test_a_part_has_its_share_of_the_chapters_and_no_timecode(settings: RestoreSettings, tmp_path: Path) -> None:
     source = replace(FULL[".mov"], chapters=((0, 300, "One"), (300, 600, "Two"), (600, 800, "Three"))).write(tmp_path / "film.mov")
     gpenvid.restore(source, tmp_path / "out.mov", replace(settings, start=0.2, end=0.6))
@@ -405,8 +420,9 @@ def test_a_muxer_that_refuses_does_so_before_the_work(settings: RestoreSettings,
         raise av.error.ArgumentError(22, "Invalid argument")
 
     monkeypatch.setattr("gpenvid.media.assemble._add_others", refusing)
-    with pytest.raises(InputError, match=r"film\.mkv: \.mp4 cannot hold its streams"):
-        gpenvid.restore(source, tmp_path / "out.mp4", settings)
+    for suffix, remedy in ((".mp4", "try a .mkv output"), (".mkv", "remux the source with FFmpeg")):
+        with pytest.raises(InputError, match=rf"film\.mkv: \{suffix} cannot hold its streams .*: {remedy}, and report it"):
+            gpenvid.restore(source, tmp_path / f"out{suffix}", settings)
     assert [p.name for p in tmp_path.iterdir()] == ["film.mkv"]
 
 

@@ -21,14 +21,14 @@ from av.video.stream import VideoStream
 from gpenvid.errors import InputError
 from gpenvid.media.chapters import chapters_of
 from gpenvid.media.check import Written, kinds_of
-from gpenvid.media.containers import Container
+from gpenvid.media.containers import Container, another
 from gpenvid.media.copying import copied_packets
 from gpenvid.media.encoders import EncoderSettings
 from gpenvid.media.languages import three_letters
 from gpenvid.media.last_picture import stands
 from gpenvid.media.matroska import ROOM, state_pixel_shape
 from gpenvid.media.probe import VideoInfo, ffmpeg_name, open_input
-from gpenvid.media.quicktime import state_languages
+from gpenvid.media.quicktime import state_chapters, state_languages
 from gpenvid.media.segments import EncodedPacket, read_segment
 from gpenvid.media.streams import OWN_STREAM_TAGS, OWN_TAGS, UNKNOWN_KIND, StreamPlan, file_tags, language_in
 from gpenvid.media.time_range import TimeRange
@@ -102,9 +102,9 @@ def assemble(
                 streams.append(_other_packets(file, source, others, keep, zero, written, container))
             merged = heapq.merge(*streams, key=lambda item: item[0])
             begin = list(islice(merged, _BEGINNING))
-            if plan.chapters:
-                delay = _delay([packet for _, packet in begin], file, container) + (keep.start or 0) - zero
-                output.set_chapters(chapters_of(file, keep, delay, without_gaps=container.is_quicktime))
+            delay = _delay([packet for _, packet in begin], file, container) + (keep.start or 0) - zero
+            chapters = chapters_of(file, keep, delay, without_gaps=container.is_quicktime) if plan.chapters else []
+            output.set_chapters(chapters)
             output.start_encoding()
             for _, packet in chain(begin, merged):
                 if packet.stream_index == video.index and packet.pts is not None:
@@ -116,9 +116,13 @@ def assemble(
             state_pixel_shape(target, settings.width, settings.height, settings.aspect, title)
         if container.muxer == "mov":
             state_languages(target, languages)
+        if container.is_quicktime and any(chapter["metadata"].get("title") for chapter in chapters):
+            state_chapters(target)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{target}: cannot be written ({reason})", "check free space and permissions, or try a .mkv output") from error
+        raise InputError(
+            f"{target}: cannot be written ({reason})", f"check free space and permissions, or {another(container.suffix)}"
+        ) from error
     return written
 
 
@@ -140,7 +144,9 @@ def rehearse(source: Path, info: VideoInfo, settings: EncoderSettings, container
                 output.start_encoding()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{source}: {container.suffix} cannot hold its streams ({reason})", "try a .mkv output, and report it") from error
+        raise InputError(
+            f"{source}: {container.suffix} cannot hold its streams ({reason})", f"{another(container.suffix)}, and report it"
+        ) from error
 
 
 def _muxer_options(file: InputContainer, info: VideoInfo, container: Container, plan: StreamPlan) -> dict[str, str]:

@@ -15,6 +15,7 @@ from av.stream import Disposition, Stream
 
 from gpenvid.errors import InputError
 from gpenvid.media.bitmaps import is_further_segment
+from gpenvid.media.containers import another
 from gpenvid.media.probe import open_input
 from gpenvid.media.streams import is_empty_text
 
@@ -68,7 +69,9 @@ def check_result(path: Path, written: Written) -> None:
         _check_pictures(path)
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"the assembled file is not right ({reason})", "try a .mkv output; if it happens again, report it") from error
+        raise InputError(
+            f"the assembled file is not right ({reason})", f"{another(path.suffix)}; if it happens again, report it"
+        ) from error
 
 
 def _check(file: InputContainer, written: Written) -> None:

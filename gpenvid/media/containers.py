@@ -52,6 +52,12 @@ CONTAINERS = (
 )
 MATROSKA = CONTAINERS[3]
 
+
+def another(suffix: str) -> str:
+    """What to try where a container fails."""
+    return "remux the source with FFmpeg" if suffix == MATROSKA.suffix else "try a .mkv output"
+
+
 _BY_SUFFIX = {c.suffix: c for c in CONTAINERS}
 _BY_DEMUXER = {"mpegts": _BY_SUFFIX[".ts"]}
 

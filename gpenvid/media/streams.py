@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
+import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from gpenvid.media.containers import CONTAINERS, MATROSKA, Container, supported_codecs
 from gpenvid.media.languages import three_letters
-from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
+from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input, packets_of
 
 # Written by the muxer itself, or about the file's own bytes.
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -151,6 +154,10 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
     elif isinstance(stream, VideoStream) and not stream.codec_context.width:
         what += ", a cover picture," if is_attached_picture(stream) else ""
         plan.dropped.append(f"{what} states no picture size and cannot be copied")
+    elif isinstance(stream, AudioStream) and not stream.codec_context.sample_rate:
+        plan.dropped.append(f"{what} states no sampling rate and cannot be copied")
+    elif stream.type == "subtitle" and _are_chapters(stream, file):
+        return  # as below, where nothing refers to it
     elif codec.codec.canonical_name not in supported_codecs(container):
         plan.dropped.append(f"{what} does not fit into {container.suffix} ({_who_takes(codec.codec.canonical_name)})")
     else:
@@ -160,6 +167,18 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
         if marks:
             other = "" if container.muxer == "matroska" or lost_marks(stream, MATROSKA) else " (a .mkv output keeps it)"
             plan.dropped.append(f"{what}: the mark {', '.join(marks)} does not fit into {container.suffix}{other}")
+
+
+def _are_chapters(stream: Stream, file: InputContainer) -> bool:
+    """Whether a QuickTime track's texts begin where the chapters do, one for each: FFmpeg writes a timecode's reference over theirs."""
+    chapters, codec = file.chapters(), stream.codec_context
+    if codec is None or codec.codec_tag != "text" or not chapters or stream.frames != len(chapters):
+        return False
+    try:
+        begins = [p.pts * p.time_base for p in packets_of(file, [stream]) if p.size and p.pts is not None]
+    except (av.error.FFmpegError, OSError):
+        return False
+    return [round(1000 * b) for b in begins] == [round(1000 * c["start"] * (c["time_base"] or Fraction(1, 1000))) for c in chapters]
 
 
 def _place_data(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
