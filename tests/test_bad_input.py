@@ -382,6 +382,20 @@ def test_damage_that_the_decoder_passes_over_in_silence_is_said(settings: Restor
     assert report.frames < 70
     assert any("s before the file's stated length" in w for w in report.warnings)
     assert gpenvid.restore(tmp_path / "whole.mkv", tmp_path / "fine.mkv", settings).warnings == []
+    (tmp_path / "cut.mkv").write_bytes(whole[:-2000])  # less than a tolerance in seconds would show
+    assert any("the file is truncated" in w for w in gpenvid.restore(tmp_path / "cut.mkv", tmp_path / "short.mkv", settings).warnings)
+
+
+def test_a_recording_that_was_never_finished_is_not_said_to_be_cut(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "live.mkv"), "w", options={"live": "1"}) as file:
+        stream = file.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            file.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        file.mux(stream.encode(None))
+    reader = VideoReader(tmp_path / "live.mkv")
+    assert len(list(reader.frames())) == 5
+    assert reader.faults.sentences(tmp_path) == []
 
 
 def test_a_sound_that_damage_made_up_is_named_and_left_out(settings: RestoreSettings, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The shape of pixels, written into a finished Matroska or WebM file.
+"""The shape of pixels, written into a finished Matroska or WebM file; and whether a file is all there.
 
 PyAV hands a muxer no sample aspect ratio, and Matroska keeps it in a track header of its own. H.264 and H.265 state it in
 their packets as well; FFV1, VP9 and AV1 do not, and anamorphic film would be shown in the wrong shape. The bytes are changed
@@ -22,6 +22,7 @@ _SEGMENT, _TRACKS, _TRACK = 0x18538067, 0x1654AE6B, 0xAE
 _NAME, _VIDEO, _VOID, _CRC = 0x536E, 0xE0, 0xEC, 0xBF
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 _RATIO = 3  # DisplayUnit: width and height are a ratio, not pixels
+_HEAD = 1 << 16  # bytes in which the segment must begin
 _BEGINNING = 1 << 24  # bytes in which the tracks must have come; before them stands only an index of sections
 
 
@@ -60,6 +61,17 @@ def state_pixel_shape(path: Path, width: int, height: int, aspect: Fraction, tit
             data[first.content : first.end] = zlib.crc32(data[first.end : tracks.end]).to_bytes(4, "little")
         file.seek(tracks.start)
         file.write(data[tracks.start : tracks.end])
+
+
+def is_cut(path: Path) -> bool:
+    """Whether a file ends before it says it does. Recordings that were never finished do not say."""
+    with path.open("rb") as file:
+        data = file.read(_HEAD)
+    try:
+        segment = next(e for e in _elements(data, 0, len(data)) if e.number == _SEGMENT)
+    except (StopIteration, IndexError):
+        return False
+    return segment.end > path.stat().st_size
 
 
 def _shape(width: int, height: int, aspect: Fraction) -> bytes:

@@ -16,6 +16,7 @@ from gpenvid.errors import InputError
 from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
 from gpenvid.media.layout import planar_twin
+from gpenvid.media.matroska import is_cut
 from gpenvid.media.misnamed import is_picture_format, single_picture
 from gpenvid.media.probe import (
     VideoInfo,
@@ -43,7 +44,7 @@ class ReadFaults:
         progressive: frames that are not where the first one is.
         reshaped: frames whose pixels have another shape than the first one's, give or take the decoder's delay; written as the first.
         reformatted: frames whose pixel format differs from the first one's; converted to it.
-        truncated: the file ended in an error instead of its end.
+        truncated: the file ended in an error, or before the end that it states.
         missing: packets that the container's index promises and the file does not hold.
         short: seconds by which the pictures end before the length that the file states, where that is more than a second.
         jumps: times the file's clock starts over; the parts were joined.
@@ -169,6 +170,8 @@ class VideoReader:
             elif last is not None and not (promised or self.faults.truncated):
                 missing = info.duration - (max(last, last - first) + lasts) * float(info.time_base)
                 self.faults.short = missing if missing > max(1, info.duration / 50) else 0
+            if "matroska" in container.format.name:
+                self.faults.truncated |= is_cut(self.path)
 
     def _begun(self, decoded: Iterator[VideoFrame], step: int) -> Iterator[VideoFrame]:
         """The same pictures; the first ones, where they have no times, count back from the first that has one."""
