@@ -22,7 +22,7 @@ from gpenvid.media.assemble import assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container
 from gpenvid.media.encode import encode_frames
-from gpenvid.media.encoder_choice import choose_encoder
+from gpenvid.media.encoder_choice import choose_encoder, lost_later
 from gpenvid.media.encoders import EncoderRequest, EncoderSettings, estimated_bytes
 from gpenvid.media.layout import layout_of
 from gpenvid.media.part import plan_part
@@ -67,6 +67,7 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     check_output(item, output, overwrite=settings.overwrite)
     request = EncoderRequest(settings.codec, settings.crf, settings.preset)
     encoder, lost = choose_encoder(request, info, container, deinterlaced=settings.deinterlace)
+    reader.losses, reader.strict = lost_later(encoder.encoder, info), settings.strict
     keep = chosen_range(reader, settings)
     streams = plan_part(item.path, plan_streams(item.path, info, container), container, keep)
     warnings += lost + streams.dropped

@@ -19,6 +19,7 @@ from gpenvid.media.findings import Audit, Finding, Outcome
 from gpenvid.media.last_picture import stands
 from gpenvid.media.probe import VideoInfo, open_input, packets_of
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.side_data import CAPTIONS, LIGHT_LEVELS, NEVER_CARRIED
 from gpenvid.media.time_range import TimeRange
 
 _BEGINNING = 256  # packets among which the earliest is
@@ -30,14 +31,14 @@ class _VideoFacts:
     times: list[Fraction]
     faults: list[str]
     keep: TimeRange
-    captioned: int
+    embedded: Counter[str]  # frames that carry it, by FFmpeg's name
     fields: Counter[FieldOrder]
     lasting: Sequence[tuple[int, int]]  # of the last two: when each comes and how long it lasts, in ticks
 
 
 def _video_facts(path: Path, start: float | None = None, end: float | None = None) -> _VideoFacts:
     reader = VideoReader(path)
-    times, captioned, fields, keep = list[Fraction](), 0, Counter[FieldOrder](), TimeRange()
+    times, embedded, fields, keep = list[Fraction](), Counter[str](), Counter[FieldOrder](), TimeRange()
     lasting: deque[tuple[int, int]] = deque(maxlen=2)
     for frame in reader.frames():
         moment = frame.pts * frame.time_base
@@ -47,11 +48,11 @@ def _video_facts(path: Path, start: float | None = None, end: float | None = Non
             continue
         times.append(moment)
         lasting.append((frame.pts, frame.duration))
-        captioned += frame.has_captions
+        embedded.update(frame.embedded)
         fields[frame.fields] += 1
     if not times:
         raise InputError(f"{path}: no frame lies in the chosen part", "check --start and --end")
-    return _VideoFacts(reader.info, times, reader.faults.sentences(path, fields=False), keep, captioned, fields, lasting)
+    return _VideoFacts(reader.info, times, reader.faults.sentences(path, fields=False), keep, embedded, fields, lasting)
 
 
 def audit(source: Path, output: Path, *, pixels: bool = False, start: float | None = None, end: float | None = None) -> Audit:
@@ -73,10 +74,7 @@ def audit(source: Path, output: Path, *, pixels: bool = False, start: float | No
     _compare_times(result, before, after, shift)
     _compare_picture(result, before.info, after.info)
     _compare_fields(result, before.fields, after.fields)
-    if before.captioned and not after.captioned and after.info.codec not in ("h264", "hevc"):
-        result.note("closed captions", f"{after.info.codec} does not carry those of the source")
-    elif before.captioned:
-        result.compare("frames with closed captions", before.captioned, after.captioned)
+    _compare_embedded(result, before, after)
     with open_input(source) as old, open_input(output) as new:
         compare_streams(result, old, new, before.info, after.info, shift, before.keep)
     _compare_start(result, shift + (before.keep.start or 0), after.info.time_base)
@@ -152,6 +150,21 @@ def _compare_picture(result: Audit, old: VideoInfo, new: VideoInfo) -> None:
         result.note("HDR10 metadata", "the light levels of the source's master are not carried over by this encoder")
     elif old.mastering:
         result.compare("HDR10 metadata", old.mastering, new.mastering)
+
+
+def _compare_embedded(result: Audit, before: _VideoFacts, after: _VideoFacts) -> None:
+    """What frames carry beside their samples."""
+    old, new = before.embedded, after.embedded
+    if old[CAPTIONS] and not new[CAPTIONS] and after.info.codec not in ("h264", "hevc"):
+        result.note("closed captions", f"{after.info.codec} does not carry those of the source")
+    elif old[CAPTIONS]:
+        result.compare("frames with closed captions", old[CAPTIONS], new[CAPTIONS])
+    # Light levels that come with the first frame are compared by value.
+    never = NEVER_CARRIED | ({} if before.info.mastering else dict.fromkeys(LIGHT_LEVELS, "HDR10 light levels"))
+    for told, lost in {
+        told: f"{old[kind]} frames have it, and {new[kind]} here" for kind, told in never.items() if new[kind] < old[kind]
+    }.items():
+        result.note(told.removeprefix("the "), f"{lost}: encoders do not write it")
 
 
 def _compare_fields(result: Audit, old: Counter[FieldOrder], new: Counter[FieldOrder]) -> None:

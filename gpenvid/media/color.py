@@ -45,6 +45,16 @@ class ColorSpec:
         return self.range == FULL
 
 
+def luma_weights(matrix: int) -> tuple[float, float] | None:
+    """Luma's weights of red and blue by the number of a matrix; None where it is none that gpenvid computes with."""
+    return _LUMA.get(matrix)
+
+
+def scaler_matrix(matrix: int) -> int:
+    """The number of a matrix in FFmpeg's scaler, which computes every one but these as BT.601."""
+    return {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}.get(matrix, 5)
+
+
 def usual_matrix(height: int) -> int:
     """The matrix that players take where none is stated: BT.709 from 720 lines up and BT.601 below."""
     return 1 if height >= 720 else 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from av.codec import find_best_pix_fmt_of_list
@@ -22,21 +21,12 @@ from gpenvid.media.encoders import (
 )
 from gpenvid.media.layout import layout_of
 from gpenvid.media.probe import VideoInfo
+from gpenvid.media.side_data import CAPTIONS, LIGHT_LEVELS, NEVER_CARRIED
 
 _ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264", "nvenc": "h264_nvenc"}
 _EVEN_SIZES = ("libx264", "libx265")
 _LIMITED_ONLY = ("prores_ks", "dnxhd")
 _LEAST_SIDE = {"libsvtav1": 64}  # pixels: with less it hangs on some shapes, for ever and deaf to signals
-_CAPTIONS = "A53_CC"
-_NEVER_CARRIED = {
-    "DOVI_METADATA": "the Dolby Vision metadata",
-    "DYNAMIC_HDR_PLUS": "the HDR10+ metadata",
-    "DYNAMIC_HDR_VIVID": "the HDR Vivid metadata",
-    "STEREO3D": "the mark for stereo pictures",
-    "SPHERICAL": "the mark for spherical pictures",
-    "AFD": "the active format description",
-    "S12M_TIMECODE": "the timecode inside the picture",
-}
 _CARRY_CAPTIONS = ("libx264", "libx264rgb", "libx265", "h264_nvenc", "hevc_nvenc")
 
 
@@ -59,9 +49,7 @@ def choose_encoder(
     pixel_format, color, warnings = _samples_of(encoder, info)
     if interlaced and encoder not in INTERLACED_ENCODERS:
         warnings.append(f"{encoder} cannot mark frames as interlaced (--codec h264 can; --deinterlace makes them progressive)")
-    warnings += [f"{what} of the source cannot be carried over{how}" for what, how in _lost_marks(encoder, info)]
-    if info.mastering and encoder != "libx265":
-        warnings.append(f"{encoder} cannot carry the HDR10 light levels of the source (--codec h265 does)")
+    warnings += dict.fromkeys(told for kind, told in _not_carried(encoder).items() if kind in info.embedded)
     settings = EncoderSettings(
         encoder=encoder,
         pixel_format=pixel_format,
@@ -113,13 +101,21 @@ def _samples_of(encoder: str, info: VideoInfo) -> tuple[str, ColorSpec, list[str
     return pixel_format, color, warnings
 
 
-def _lost_marks(encoder: str, info: VideoInfo) -> Iterator[tuple[str, str]]:
-    """What frames carry beside their samples and this encoder does not write, and what does."""
-    if _CAPTIONS in info.embedded and encoder not in _CARRY_CAPTIONS:
-        yield "the closed captions inside the picture", " (--codec h264 and h265 keep them)"
-    for name, told in _NEVER_CARRIED.items():
-        if name in info.embedded:
-            yield told, ""
+def lost_later(encoder: str, info: VideoInfo) -> dict[str, str]:
+    """What is lost of what later frames carry beside their samples and the first one does not: FFmpeg's name of it, and a sentence."""
+    late = "HDR10 light levels that do not begin with the picture cannot be carried over"
+    later = dict.fromkeys(LIGHT_LEVELS, late) | _not_carried(encoder)
+    return {kind: told for kind, told in later.items() if kind not in info.embedded}
+
+
+def _not_carried(encoder: str) -> dict[str, str]:
+    """What an encoder does not write of what frames carry beside their samples."""
+    lost = {kind: f"{told} of the source cannot be carried over" for kind, told in NEVER_CARRIED.items()}
+    if encoder not in _CARRY_CAPTIONS:
+        lost[CAPTIONS] = "the closed captions inside the picture of the source cannot be carried over (--codec h264 and h265 keep them)"
+    if encoder != "libx265":
+        lost |= dict.fromkeys(LIGHT_LEVELS, f"{encoder} cannot carry the HDR10 light levels of the source (--codec h265 does)")
+    return lost
 
 
 def _of_a_kind(offered: list[str], info: VideoInfo) -> list[str]:

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gpenvid.media.color import FULL, ColorSpec
+from gpenvid.media.color import FULL, ColorSpec, scaler_matrix
 from gpenvid.media.deinterlace import FieldOrder
 from gpenvid.media.layout import PixelLayout
 from gpenvid.media.orientation import DisplayGeometry
 from gpenvid.media.planes import planes_to_rgb
-from gpenvid.media.side_data import SideDataType, side_data_of
+from gpenvid.media.side_data import side_data_of
 from gpenvid.media.transfer import is_hdr, to_sdr
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
@@ -64,13 +64,13 @@ class Frame:
         """The planes, to read: (rows, columns) uint8 or uint16 each, alpha last."""
         if self._planes is None:
             assert self._av is not None
-            self._planes = _view_planes(self._av, self.layout)
+            self._planes = view_planes(self._av, self.layout)
         return self._planes
 
     @property
-    def has_captions(self) -> bool:
-        """Whether the picture carries closed captions."""
-        return self._av is not None and SideDataType.A53_CC in side_data_of(self._av)
+    def embedded(self) -> frozenset[str]:
+        """FFmpeg's names of what the picture carries beside its samples, as long as it is the decoder's own."""
+        return frozenset() if self._av is None else frozenset(kind.name for kind in side_data_of(self._av))
 
     def writable_planes(self) -> list[Plane]:
         """The planes, to change in place. A decoder's own reference pictures are copied first, never written to."""
@@ -96,15 +96,14 @@ class Frame:
             small: list[Any] = [cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in colours]
             rgb = planes_to_rgb(small, self.layout, self.color, self.height)
             return np.asarray(np.rint(rgb * 255), np.uint8)
-        matrix = self.color.resolved_matrix(self.height)
-        # In FFmpeg's scaler every matrix but these three is computed as BT.601; full range must be said, not guessed.
-        colorspace = {1: 1, 7: 7, 9: 9, 10: 9}.get(matrix, 5)
+        colorspace = scaler_matrix(self.color.resolved_matrix(self.height))
         hdr = is_hdr(self.color.transfer)
         reduced = self._av.reformat(
             width=width,
             height=height,
             format="rgb48le" if hdr else "rgb24",
             src_colorspace=colorspace if self.layout.model == "yuv" else None,
+            # Full range must be said, not guessed.
             src_color_range=2 if self.color.is_full_range else 1,
             dst_color_range=2,
             interpolation="BILINEAR",
@@ -119,7 +118,7 @@ class Frame:
         frame = self._av
         if frame is None:
             frame = av.VideoFrame(self.width, self.height, self.layout.name)
-            for target, plane in zip(_view_planes(frame, self.layout), self.planes, strict=True):
+            for target, plane in zip(view_planes(frame, self.layout), self.planes, strict=True):
                 target[:] = plane
         frame.pts, frame.time_base, frame.duration = self.pts, self.time_base, self.duration
         frame.pict_type = 0  # the source's frame types are no advice to the encoder
@@ -128,7 +127,8 @@ class Frame:
         return frame
 
 
-def _view_planes(frame: av.VideoFrame, layout: PixelLayout) -> list[Plane]:
+def view_planes(frame: av.VideoFrame, layout: PixelLayout) -> list[Plane]:
+    """The planes of a PyAV frame, (rows, columns) uint8 or uint16 each, alpha last: its own memory, perhaps shared with a decoder."""
     dtype = np.dtype(layout.dtype)
     views: list[Plane] = []
     for i in range(layout.colour_planes + layout.alpha):

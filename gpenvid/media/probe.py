@@ -188,6 +188,15 @@ def _tagged_duration(stream: VideoStream) -> float:
     return length if 0 <= length < _LONGEST else 0.0
 
 
+def spans_all_codes(picture: VideoFrame) -> bool:
+    """Whether a decoded picture has full range. As in FFmpeg's scaler, grey has unless it is stated otherwise.
+
+    Decoders keep a yuvj format where only the range changes.
+    """
+    stated = int(picture.color_range)
+    return stated == FULL or (not stated and picture.format.name.startswith(("yuvj", "gray", "ya", "mono")))
+
+
 def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
     """Put together what the container says and what the first decoded frame shows.
 
@@ -205,28 +214,25 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         Orientation.from_display_matrix(matrix) if matrix else Orientation(),
     )
     context = stream.codec_context
-    # As in FFmpeg's scaler, grey spans all codes unless it is stated otherwise.
-    grey = first.format.name.startswith(("gray", "ya", "mono")) and not int(first.color_range)
-    full = first.format.name.startswith("yuvj") or first.color_range == FULL or grey
     # Only the stream says it in some files, only the frame in others.
     primaries, transfer = (
         int(on_frame) if on_stream == UNSPECIFIED else int(on_stream)
         for on_stream, on_frame in ((context.color_primaries, first.color_primaries), (context.color_trc, first.color_trc))
     )
-    color = ColorSpec(int(first.colorspace), primaries, transfer, FULL if full else int(first.color_range))
+    color = ColorSpec(int(first.colorspace), primaries, transfer, FULL if spans_all_codes(first) else int(first.color_range))
     time_base = stream.time_base or Fraction(1, 1000)
     duration = (
         float(stream.duration * time_base) if stream.duration else _tagged_duration(stream) or (container.duration or 0) / av.time_base
     )
+    begin = float((stream.start_time or 0) * time_base)
+    if "matroska" in container.format.name and 0 < begin < duration:
+        duration -= begin  # there most programs count it from zero on
     rate = stream.average_rate or stream.guessed_rate
     if rate and rate * time_base >= 1:
         rate = stream.guessed_rate or rate  # some demuxers (DV) count ticks for frames
     return VideoInfo(
         path=path,
         container=container.format.name,
-    begin = float((stream.start_time or 0) * time_base)
-    if "matroska" in container.format.name and 0 < begin < duration:
-        duration -= begin  # there most programs count it from zero on
         stream_index=stream.index,
         codec=context.name,
         pixel_format=first.format.name,

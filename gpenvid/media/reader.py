@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from fractions import Fraction
@@ -12,10 +13,10 @@ from pathlib import Path
 import av
 from av.video.frame import VideoFrame
 
-from gpenvid.errors import InputError
+from gpenvid.errors import InputError, UsageError
+from gpenvid.media.alike import alike
 from gpenvid.media.deinterlace import Deinterlacer, FieldReader
 from gpenvid.media.frame import Frame
-from gpenvid.media.layout import planar_twin
 from gpenvid.media.matroska import is_cut
 from gpenvid.media.misnamed import is_picture_format, single_picture
 from gpenvid.media.probe import (
@@ -26,6 +27,7 @@ from gpenvid.media.probe import (
     open_input,
     packets_of,
 )
+from gpenvid.media.side_data import side_data_of
 from gpenvid.media.timeline import LeadingTimeline, may_jump
 
 _MOST_UNTIMED = 32  # pictures without a time that may come before the first that has one; more are a stream without any
@@ -44,6 +46,9 @@ class ReadFaults:
         progressive: frames that are not where the first one is.
         reshaped: frames whose pixels have another shape than the first one's, give or take the decoder's delay; written as the first.
         reformatted: frames whose pixel format differs from the first one's; converted to it.
+        recoloured: frames whose range or matrix differs from the first one's; converted to it.
+        relit: frames whose primaries or transfer differ from the first one's; written as the first.
+        lost: frames that carry beside their samples what the result cannot and the first one does not, by the sentence that names it.
         truncated: the file ended in an error, or before the end that it states.
         missing: packets that the container's index promises and the file does not hold.
         short: seconds by which the pictures end before the length that the file states, where that is more than a second.
@@ -60,6 +65,9 @@ class ReadFaults:
     interlaced: int = 0
     progressive: int = 0
     reformatted: int = 0
+    recoloured: int = 0
+    relit: int = 0
+    lost: Counter[str] = dataclass_field(default_factory=Counter)
     truncated: bool = False
     missing: int = 0
     short: float = 0.0
@@ -81,6 +89,12 @@ class ReadFaults:
             (self.resized, f"{path}: {self.resized} frames change size mid-stream and were scaled to the first frame's size"),
             (self.reshaped, f"{path}: the shape of its pixels changes mid-stream; the result has that of the first frame throughout"),
             (self.reformatted, f"{path}: {self.reformatted} frames change pixel format mid-stream and were converted to the first frame's"),
+            (
+                self.recoloured,
+                f"{path}: {self.recoloured} frames change colour range or matrix mid-stream and were converted to the first's",
+            ),
+            (self.relit, f"{path}: {self.relit} frames change primaries or transfer mid-stream; the result states the first's throughout"),
+            *((count, f"{path}: {told}: in {count} frames, the first one not among them") for told, count in self.lost.items()),
             (fields and self.interlaced, f"{path}: {self.interlaced} frames are interlaced, and the first one is not ({keep})"),
             (fields and self.progressive, f"{path}: {self.progressive} frames are progressive, and the first one is not ({keep})"),
             (self.truncated, f"{path}: the file is truncated; everything up to there was used"),
@@ -101,6 +115,8 @@ class VideoReader:
     Args:
         path: the file.
         deinterlace: turn each interlaced frame into one progressive frame (bwdif).
+        losses: FFmpeg's names of what a result cannot carry of what frames carry beside their samples, each with a sentence.
+        strict: reading ends with an error at the first frame that carries such.
 
     Raises:
         InputError: no such file, unknown format, no video stream, or not one frame that decodes.
@@ -108,6 +124,8 @@ class VideoReader:
 
     path: Path
     deinterlace: bool = False
+    losses: Mapping[str, str] = dataclass_field(default_factory=dict)
+    strict: bool = False
     faults: ReadFaults = dataclass_field(default_factory=ReadFaults)
 
     def __post_init__(self) -> None:
@@ -122,12 +140,17 @@ class VideoReader:
             self.info: VideoInfo = describe(self.path, container, stream, first)
 
     def frames(self) -> Iterator[Frame]:
-        """All frames in presentation order. Starts over, with fresh fault counts, at each call."""
+        """All frames in presentation order. Starts over, with fresh fault counts, at each call.
+
+        Raises:
+            UsageError: `strict`, and a frame carries something that is lost.
+        """
         self.faults = ReadFaults()
         info, fields_of = self.info, FieldReader()
         first = 0
         last: int | None = None
         shape: Fraction | None = None
+        light: tuple[int, int] | None = None
         lasts = step = round(1 / (info.frame_rate * info.time_base)) if info.frame_rate else 1
         # Two times nearer to each other than a millisecond would become one in Matroska.
         least = ceil(Fraction(1, 1000) / info.time_base)
@@ -150,6 +173,10 @@ class VideoReader:
                 coded = stream.codec_context.sample_aspect_ratio
                 shape = shape or coded
                 self.faults.reshaped += bool(coded) and coded != shape
+                shown = int(picture.color_primaries), int(picture.color_trc)
+                light = light or shown
+                self.faults.relit += shown != light
+                self._count_losses(picture)
                 frame = self._frame(index, pts, picture, fields_of)
                 lasts = max(step, frame.duration)
                 if ends is not None and ends > pts:
@@ -172,6 +199,12 @@ class VideoReader:
                 self.faults.short = missing if missing > max(1, info.duration / 50) else 0
             if "matroska" in container.format.name:
                 self.faults.truncated |= is_cut(self.path)
+
+    def _count_losses(self, picture: VideoFrame) -> None:
+        told = {self.losses[kind.name] for kind in side_data_of(picture) if kind.name in self.losses} if self.losses else set[str]()
+        self.faults.lost.update(told)
+        if told and self.strict:
+            raise UsageError(f"{self.path}: {min(told)}", "choose another output or leave out --strict")
 
     def _begun(self, decoded: Iterator[VideoFrame], step: int) -> Iterator[VideoFrame]:
         """The same pictures; the first ones, where they have no times, count back from the first that has one."""
@@ -211,16 +244,11 @@ class VideoReader:
     def _frame(self, index: int, pts: int, picture: VideoFrame, fields_of: FieldReader) -> Frame:
         info = self.info
         fields = fields_of.order(picture)  # conversions lose it
-        name = picture.format.name
-        if (picture.width, picture.height) != (info.geometry.width, info.geometry.height):
-            self.faults.resized += 1
-            picture = picture.reformat(info.geometry.width, info.geometry.height, info.layout.name)
-        elif planar_twin(name) != info.layout.name:
-            self.faults.reformatted += 1
-            picture = picture.reformat(format=info.layout.name)
-        # yuvj formats already lie as their twins do; converting them would copy, or worse, squeeze the range.
-        elif name != info.layout.name and not name.startswith("yuvj"):
-            picture = picture.reformat(format=info.layout.name)
+        form = alike(picture, info)
+        self.faults.resized += form.resized
+        self.faults.reformatted += form.reformatted and not form.resized
+        self.faults.recoloured += form.recoloured
+        picture = form.picture
         duration = round((picture.duration or 0) * (picture.time_base or info.time_base) / info.time_base)
         return Frame(index, pts, info.time_base, duration, info.layout, info.color, info.geometry, fields, _av=picture)
 

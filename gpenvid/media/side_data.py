@@ -8,7 +8,20 @@ import av
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 
-__all__ = ["SideDataType", "side_data_of"]
+__all__ = ["CAPTIONS", "LIGHT_LEVELS", "NEVER_CARRIED", "SideDataType", "side_data_of"]
+
+CAPTIONS = "A53_CC"
+LIGHT_LEVELS = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")
+NEVER_CARRIED = {
+    "DOVI_METADATA": "the Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "the HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "the HDR Vivid metadata",
+    "STEREO3D": "the mark for stereo pictures",
+    "SPHERICAL": "the mark for spherical pictures",
+    "AFD": "the active format description",
+    "S12M_TIMECODE": "the timecode inside the picture",
+}
+"""What no encoder here writes, and how it is told of."""
 
 
 def _further(_: type[SideDataType], number: int) -> SideDataType:
