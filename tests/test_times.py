@@ -15,7 +15,9 @@ from PIL import Image
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.media.audit import audit
+from gpenvid.media.last_picture import stands
 from gpenvid.media.reader import VideoReader
+from gpenvid.media.time_range import TimeRange
 
 
 @pytest.fixture
@@ -149,6 +151,11 @@ def test_the_last_picture_stands_as_long_as_in_the_source_and_no_longer_than_the
     found = audit(source, out, start=start, end=end)
     assert found.passed
     assert [f.outcome for f in found.findings if f.what == "last picture"] == ["same"]
+
+
+@pytest.mark.parametrize(("before", "length"), [(2, 9), (1, 9), (7, 9), (0, 2)])  # the longest as in MP4 where pictures are reordered
+def test_the_last_picture_is_believed_where_the_one_before_lasts_long_enough(before: int, length: int) -> None:
+    assert stands([(4, before), (6, 9), (2, 2)], Fraction(1, 25), TimeRange(), usual=2) == length
 
 
 def test_a_clock_that_starts_late_makes_no_film_longer(make_clip, tmp_path: Path) -> None:

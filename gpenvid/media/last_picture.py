@@ -15,8 +15,8 @@ _LONGEST = 3600
 def stands(stated: Iterable[tuple[int, int]], base: Fraction, keep: TimeRange, *, usual: int = 0) -> int:
     """How long the last picture of a part stands, in units of `base`.
 
-    Durations are trusted if the picture before the last one lasts, by its own, about until the last one: some Matroska files state
-    a tick for all.
+    Durations are trusted if that of the picture before the last one reaches about to the last one: some Matroska files state a tick
+    for all. It may reach further: MP4 gives the time at the end to the picture that is decoded last, which often is not the last one.
 
     Args:
         stated: when the pictures of the part come and how long they last, in units of `base`, in any order.
@@ -25,6 +25,6 @@ def stands(stated: Iterable[tuple[int, int]], base: Fraction, keep: TimeRange, *
         usual: how long it is taken to stand where its source does not say, or states what is not to be trusted.
     """
     (last, duration), *before = heapq.nlargest(2, stated)
-    trusted = all(2 * abs(moment + lasts - last) <= last - moment for moment, lasts in before)
+    trusted = all(2 * lasts >= last - moment for moment, lasts in before)
     longest = round(_LONGEST / base) if keep.end is None else max(1, round(keep.end / base) - last)
     return min((duration if trusted else 0) or usual, longest)

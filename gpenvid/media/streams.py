@@ -172,7 +172,7 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
 def _are_chapters(stream: Stream, file: InputContainer) -> bool:
     """Whether a QuickTime track's texts begin where the chapters do, one for each: FFmpeg writes a timecode's reference over theirs."""
     chapters, codec = file.chapters(), stream.codec_context
-    if codec is None or codec.codec_tag != "text" or not chapters or stream.frames != len(chapters):
+    if "mov" not in file.format.name or not chapters or stream.frames != len(chapters) or codec is None or codec.codec_tag != "text":
         return False
     try:
         begins = [p.pts * p.time_base for p in packets_of(file, [stream]) if p.size and p.pts is not None]
