@@ -94,7 +94,9 @@ def folder(tmp_path: Path) -> Path:
         container.mux(stream.encode(None))
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.jfif", "JPEG")
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.tga")
-    os.mkfifo(tmp_path / "pipe.mp4")
+    for name in ("pipe.mp4", "pipe", "pipe.pth"):
+        os.mkfifo(tmp_path / name)
+    shutil.copy(SAMPLES / "interview.mp4", tmp_path / f"{'n' * 236}.mp4")
     return tmp_path
 
 
@@ -143,6 +145,10 @@ CASES = {
     "a picture has no stability": (["picture.png", "--stability"], 2, "--stability"),
     "frames as pictures have no stability": (["clip.mp4", "-o", "f_%03d.png", "--stability"], 2, "--stability"),
     "a pipe": (["pipe.mp4"], 3, "pipe.mp4"),
+    "a sidecar from a pipe": (["clip.mp4", "--tracks", "pipe"], 3, "pipe: is no file: write it to a file first"),
+    "weights from a pipe": (["clip.mp4", "--model", "pipe.pth"], 3, "pipe.pth: is no file: write it to a file first"),
+    "an embedding from a pipe": (["clip.mp4", "--identity", "pipe"], 3, "pipe: is no file: write it to a file first"),
+    "a work folder whose name is too long": (["n" * 236 + ".mp4"], 3, "too long: name a shorter -o"),
     "no such embedding": (["clip.mp4", "--identity", "absent.onnx"], 4, "absent.onnx"),
     "no such weight file": (["clip.mp4", "--model", "absent.pth"], 4, "absent.pth"),
     "weights without their ending": (["clip.mp4", "--model", "./picture.png"], 2, "must end in .pth, .pt, .safetensors"),
@@ -173,11 +179,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(case: str, folder: Path, run: 
         (["clip.mp4", "--tracks", "bad.json"], 3, "bad.json"),
         (["clip.mp4", "-o", "out.avi"], 2, "cannot write .avi"),
         (["clip.mp4", "--detector", "magic"], 2, "unknown detector magic"),
+        (["clip.mp4", "--tracks", "pipe"], 3, "pipe: is no file"),
+        (["work.mp4.gpenvid/clip.mp4", "-o", "work.mp4"], 2, "work.mp4.gpenvid/clip.mp4: lies in work.mp4.gpenvid"),
     ],
 )
 def test_what_cannot_be_previewed_is_refused_in_one_line(arguments: list[str], code: int, word: str, run: Callable[..., _Done]) -> None:
     pytest.importorskip("fastapi", reason="the server's packages are not installed")
     Path("bad.json").write_text('{"gpenvid_tracks": 1}')
+    Path("work.mp4.gpenvid").mkdir()
+    shutil.copy("clip.mp4", "work.mp4.gpenvid")
     done = run("preview", *arguments, "--no-browser")
     assert done.returncode == code, done.stderr
     assert word in done.stderr

@@ -24,9 +24,12 @@ from gpenvid import RestoreSettings
 from gpenvid.errors import GpenvidError, InputError, UsageError
 from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Tracks
+from gpenvid.job.frames import restore_to_pictures
 from gpenvid.job.identity import job_key
+from gpenvid.job.inputs import classify
 from gpenvid.job.parts import cut_segments
 from gpenvid.job.sidecar import write_sidecar
+from gpenvid.job.video import restore_video
 from gpenvid.job.work import work_folder
 from gpenvid.lock import FileLock
 from gpenvid.media.audit import audit
@@ -454,6 +457,25 @@ def test_a_folder_of_the_users_own_is_left_alone(source: Path, settings: Restore
     (work_folder(out) / "letters.txt").write_text("mine")
     gpenvid.restore(source, out, replace(settings, end=0.3))
     assert [p.name for p in work_folder(out).iterdir()] == ["letters.txt"]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "f_%02d.png"])
+@pytest.mark.parametrize("kind", ["source", "a link to it", "tracks", "identity", "model"])
+def test_what_a_job_reads_is_not_cleared_with_its_work_folder(
+    name: str, kind: str, source: Path, settings: RestoreSettings, tmp_path: Path
+) -> None:
+    inside = work_folder(tmp_path / name) / "result.pth"
+    inside.parent.mkdir()
+    shutil.copy(source, inside)
+    link = tmp_path / "link.mp4"
+    link.symlink_to(inside)
+    film = {"source": inside, "a link to it": link}.get(kind, source)
+    if film is source:
+        settings = replace(settings, **{kind: str(inside) if kind == "model" else inside})
+    job: Any = restore_to_pictures if "%" in name else restore_video
+    with pytest.raises(UsageError, match="which is cleared for the work: move it elsewhere, or name another -o"):
+        job(classify(film), tmp_path / name, settings, None, Notes())
+    assert [p.name for p in inside.parent.iterdir()] == [inside.name]
 
 
 def test_a_disk_that_fills_up_while_the_result_is_put_together_costs_no_segment(

@@ -122,7 +122,7 @@ def restore(
 def _restore(
     sources: list[str], output: str | Path | None, settings: RestoreSettings, report: Path | None, *, quiet: bool, profile: bool = False
 ) -> None:
-    from gpenvid.job.inputs import check_side_file
+    from gpenvid.job.inputs import also_read, check_side_file
     from gpenvid.job.outputs import check_named, named_output, results_of
 
     items = _classified(sources)
@@ -130,8 +130,7 @@ def _restore(
     if len(sources) == 1:
         check_named(items[0], named, overwrite=settings.overwrite)
     if report is not None:
-        read = [path for path in (settings.tracks, settings.identity) if path is not None]
-        check_side_file(report, items, others=[*read, *results_of(items, named, several=len(sources) > 1)])
+        check_side_file(report, items, others=[*also_read(settings), *results_of(items, named, several=len(sources) > 1)])
     # What loads torch, which takes a second, comes after what a mistyped name needs.
     from gpenvid.cli.console import ConsoleProgress, print_profile, print_stability, print_summary
     from gpenvid.job.report import Report, write_reports

@@ -12,7 +12,7 @@ from typing import Literal
 from gpenvid.errors import InputError, NoRoomError, UsageError
 from gpenvid.media.sequence import fits, folder_files, is_pattern, is_sequence, sequence_files
 from gpenvid.media.stills import is_still
-from gpenvid.settings import RestoreSettings
+from gpenvid.settings import RestoreSettings, is_weight_file
 
 InputKind = Literal["video", "still", "folder", "sequence"]
 _SUFFIX = "_restored"
@@ -50,6 +50,23 @@ def classify(path: Path) -> Input:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty", "check the file")
     return Input(path, "still", (path,)) if is_still(path) else Input(path, "video")
+
+
+def also_read(settings: RestoreSettings) -> list[Path]:
+    """The files that a job reads besides its source: sidecar, face embedding and weights, as far as the settings name some."""
+    weights = [Path(settings.model)] if is_weight_file(settings.model) else []
+    return [*(path for path in (settings.tracks, settings.identity) if path is not None), *weights]
+
+
+def check_also_read(settings: RestoreSettings) -> None:
+    """Make sure that none of these files is a pipe or a device, which has nothing left when it is read again.
+
+    Raises:
+        InputError: naming it.
+    """
+    for path in also_read(settings):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: is no file", "write it to a file first; gpenvid reads it more than once")
 
 
 def default_name(item: Input, suffix: str | None = None) -> str:

@@ -12,7 +12,7 @@ import torch
 
 from gpenvid.errors import BatchError, GpenvidError, StoppedError, UsageError, as_known, gravest, told_of
 from gpenvid.job.frames import restore_to_pictures, wants_pictures
-from gpenvid.job.inputs import Input, classify
+from gpenvid.job.inputs import Input, check_also_read, classify
 from gpenvid.job.models import describe_device, open_models
 from gpenvid.job.outputs import named_output, outputs_for
 from gpenvid.job.progress import Progress, Silent
@@ -89,6 +89,7 @@ def restore_many(
     if not paths:
         raise UsageError("no INPUT", "name a video, a picture, a folder or a sequence")
     items = [_classified(path, alone=len(paths) == 1) for path in paths]
+    check_also_read(settings)
     there = [item for item in items if isinstance(item, Input)]
     targets = outputs_for(there, None if output is None else named_output(output, there), several=len(paths) > 1)
     models = open_models(settings, progress, few=_few_faces(items))

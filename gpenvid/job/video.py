@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpenvid import __version__
 from gpenvid.errors import UsageError
-from gpenvid.job.inputs import Input, check_output
+from gpenvid.job.inputs import Input, also_read, check_output
 from gpenvid.job.models import Models
 from gpenvid.job.outputs import video_result
 from gpenvid.job.parts import chosen_range, frames_in
@@ -17,7 +17,7 @@ from gpenvid.job.render import blend_settings
 from gpenvid.job.rendered import Rendered, frames_to_write, rendered
 from gpenvid.job.report import Report
 from gpenvid.job.stability import StabilityMeter
-from gpenvid.job.work import clean_up_after_success
+from gpenvid.job.work import clean_up_after_success, keep_apart
 from gpenvid.media.assemble import assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container
@@ -62,6 +62,7 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     info = reader.info
     result = video_result(item, info, output)
     output, container, warnings = result.path, result.container, [result.reason] if result.reason else []
+    keep_apart(output, [item.path, *also_read(settings)])
     if output.parent.is_dir():
         clean_up_after_success(output)
     check_output(item, output, overwrite=settings.overwrite)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +47,19 @@ class SegmentRecord:
 def work_folder(output: Path) -> Path:
     """Where the work of an output lies: `OUT.gpenvid` beside it."""
     return output.with_name(output.name + ".gpenvid")
+
+
+def keep_apart(output: Path, read: Iterable[Path]) -> None:
+    """Make sure that nothing a job reads lies in the work folder of its output, which is cleared without asking.
+
+    Raises:
+        UsageError: something does, under its own name or that of a link.
+    """
+    folder = work_folder(output)
+    for path in read if _is_there(folder) else ():
+        inside = (path.parent.resolve() / path.name, path.resolve())
+        if any(p.exists() and p.samefile(folder) for file in inside for p in file.parents):
+            raise UsageError(f"{path}: lies in {folder}, which is cleared for the work", "move it elsewhere, or name another -o")
 
 
 class Work:
@@ -141,6 +156,8 @@ def opened_work(output: Path, key: Key, *, restart: bool, keep: bool, fits: Fits
             lock.release()
             raise
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{path}: this name of its work folder is too long", "name a shorter -o") from error
         raise InputError(f"{output.parent}: cannot be written to ({error.strerror})", "choose another -o") from error
     stay = False
     try:
@@ -177,7 +194,7 @@ def clean_up_after_success(output: Path) -> None:
     """
     path = work_folder(output)
     journal = path / "journal.jsonl"
-    if not (journal.exists() and (existing_numbers(output) if is_pattern(output) else output.is_file())):
+    if not (_is_there(journal) and (existing_numbers(output) if is_pattern(output) else output.is_file())):
         return
     try:
         lock = FileLock(path / "lock", output)
@@ -211,9 +228,9 @@ def is_half_named(output: Path) -> bool:
     journal = work_folder(output) / "journal.jsonl"
     try:
         records = decode_records(journal.read_bytes())[0]
-    except FileNotFoundError:
-        return False
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return False
         raise InputError(f"{journal}: cannot be read ({error.strerror})", "remove it, or choose another -o") from error
     return next((bool(record["naming"]) for record in reversed(records) if "naming" in record), False)
 
@@ -261,6 +278,10 @@ def _remove_if_empty(path: Path) -> None:
         path.rmdir()
     except OSError:
         return  # it holds something that is not ours, or the next process has it already
+
+
+def _is_there(path: Path) -> bool:
+    return os.access(path, os.F_OK)  # not `exists`, which raises where a name is too long
 
 
 def _sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from gpenvid.errors import GpenvidError, InputError, StoppedError, UsageError
+from gpenvid.job.inputs import also_read
 from gpenvid.job.preview.clip import PreviewClip, message_of
 from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
@@ -23,6 +24,7 @@ from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
 from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
 from gpenvid.job.progress import Progress
+from gpenvid.job.work import keep_apart
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
 _PLAYED = 6  # loops kept for the windows that play them: browsers open no more connections
@@ -62,15 +64,19 @@ class PreviewSession:
     Attributes:
         target: where the render goes.
         saves: how often choices were saved, by any window.
+
+    Raises:
+        UsageError: something that is read lies where the render does its work.
     """
 
     def __init__(self, clip: PreviewClip, output: Path | None, console: Progress) -> None:
+        self.target = output or default_output(clip)
+        keep_apart(self.target, [clip.source, clip.sidecar, *also_read(clip.settings)])
         self._id = secrets.token_hex(8)
         self.clip = clip
         self.desk = Desk()
         self.render = RenderJob(self._render_changed)
         self.output = output
-        self.target = output or default_output(clip)
         self.version = 0
         self.saves = 0
         self.open = True

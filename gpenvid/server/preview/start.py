@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
-from gpenvid.job.inputs import check_side_file, classify
+from gpenvid.job.inputs import check_also_read, check_side_file, classify
 from gpenvid.job.models import check_detector
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.models import usual_name
@@ -47,6 +47,7 @@ def run_preview(
     """
     item = classify(source)
     settings = replace(settings, model=usual_name(settings.model))
+    check_also_read(settings)
     if settings.tracks is not None:
         check_side_file(settings.tracks, [item], others=[output] if output else [])
     if output is not None:
