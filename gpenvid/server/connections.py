@@ -1,4 +1,4 @@
-"""Connections that bring no request. uvicorn waits for them for ever, and each takes a file descriptor from those that do."""
+"""Connections that bring no request, or less than they announced. uvicorn waits for ever, and each takes a file descriptor from others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 15.0
-"""How long the first line and the headers of a request may take to arrive."""
+"""How long the first line and the headers of a request may take to arrive, and what is left of its body once it is answered."""
 
 MOST = 512
 """Connections at a time: half of the descriptors that a process usually has."""
@@ -43,8 +43,9 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _expect(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_waiting()
+        answered = self.cycle is not None and self.cycle.response_complete
+        if self.conn.their_state is not h11.IDLE and not answered:
+            self._stop_waiting()  # the app is at work, and has limits of its own for the body
         elif self._limit is None and not self.transport.is_closing():
             self._limit = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 

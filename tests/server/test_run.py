@@ -107,6 +107,31 @@ def test_connections_that_bring_no_request_are_closed_and_leave_room_for_those_t
     limit.cancel()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_what_is_left_of_a_request_that_is_answered_has_its_time_to_come() -> None:
+    soon = "import gpenvid.server.connections as c; c.HEAD_SECONDS = 0.7\n"
+    process = subprocess.Popen([sys.executable, "-c", soon + _SERVER], stdout=subprocess.PIPE, text=True)
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    assert process.stdout is not None
+    place = ("127.0.0.1", int(process.stdout.readline().rsplit(":", 1)[1]))
+    request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(place, timeout=10) as kept, socket.create_connection(place, timeout=10) as lasting:
+        for connection, size in ((kept, 3), (lasting, 10**6)):
+            connection.sendall(request % size)
+            told = b""
+            while not told.endswith(b"0\r\n\r\n"):
+                told += connection.recv(1000)
+        # A body that comes late is passed over, and the connection is good for another request.
+        kept.sendall(b"bye" + request % 0)
+        assert kept.recv(100).startswith(b"HTTP/1.1 200")
+        lasting.sendall(b"x")
+        assert lasting.recv(100) == b""
+    process.terminate()
+    assert process.wait() == 0
+    limit.cancel()
+
+
 def test_a_taken_port_is_said_in_one_line() -> None:
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
