@@ -149,9 +149,8 @@ async def receive_form(request: Request, path: Path, limit: int) -> Form:
                 received += len(chunk)
                 if received > most:
                     raise too_large(limit)
-                if reader.complete and chunk.strip():
-                    raise Problem(400, "malformed", "the body goes on behind the end of the form")
-                await asyncio.to_thread(parser.write, chunk)
+                if not reader.complete:  # what lies behind the end means nothing (RFC 2046, 5.1.1), in whatever chunks it comes
+                    await asyncio.to_thread(parser.write, chunk)
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
     except FormParserError as error:
