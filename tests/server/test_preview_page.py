@@ -152,9 +152,11 @@ def test_from_the_first_frame_to_the_result(serve, page, tmp_path: Path) -> None
 
     # A second render asks before it replaces.
     page.locator("#render").click()
-    page.wait_for_selector("#replace")
+    page.wait_for_selector("#replace-not:focus")
     shot(page, "replace")
-    page.locator("#replace-not").click()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#render:focus")
+    assert page.locator("#replace").is_hidden()
 
     page.keyboard.press("?")
     page.wait_for_selector("#help[open]")

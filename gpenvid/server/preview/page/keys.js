@@ -3,7 +3,7 @@ import { byId } from "./dom.js";
 import { togglePerson } from "./faces.js";
 import { chooseView, flip, toggleCompare } from "./look.js";
 import { mark, stopLoop, toggleLoop, toggleSound } from "./loop.js";
-import { copy, save } from "./render.js";
+import { copy, keep, save } from "./render.js";
 import { state, update } from "./state.js";
 import { leap, pausePlay, play, shotStep, step, togglePlay, toggleZoom } from "./transport.js";
 import { zoomBy } from "./viewer.js";
@@ -39,6 +39,7 @@ const KEYS = {
   ".": () => update({ wipe: Math.min(1, state.wipe + 0.02) }),
   "?": () => byId("help").showModal(),
   Escape: () => {
+    if (keep()) return;
     stopLoop();
     pausePlay();
   },

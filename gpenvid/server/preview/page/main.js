@@ -1,6 +1,6 @@
 // Starts the page: reads the clip, listens to the server, and hands both to the parts.
 import { getJson, listen, Refused } from "./server.js";
-import { state, update, watch, applySaved, followSaved } from "./state.js";
+import { state, update, watch, applySaved, chosen, followSaved } from "./state.js";
 import { startViewer } from "./viewer.js";
 import { startFaces } from "./faces.js";
 import { startTimeline } from "./timeline.js";
@@ -15,6 +15,7 @@ import { byId, say } from "./dom.js";
 
 let reading = false;
 let outdated = false;
+let renewed = false; // the page goes to come back by itself: choices for other tracks are of no use
 let lost = false; // the server could not be asked: its next news begin the reading anew
 
 async function readClip() {
@@ -71,10 +72,14 @@ watch(["status"], (now, before) => {
   if (lost || wanted) readClip();
 });
 
+window.addEventListener("beforeunload", (event) => !renewed && chosen() && event.preventDefault());
+
 listen(
   (status) => {
-    if (state.status && state.status.session !== status.session) location.reload();
-    else update({ status, connected: true });
+    if (state.status && state.status.session !== status.session) {
+      renewed = true;
+      location.reload();
+    } else update({ status, connected: true });
   },
   () => update({ connected: false }),
 );

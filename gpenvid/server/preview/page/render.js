@@ -14,11 +14,7 @@ export function startRender() {
   const on = (id, act) => byId(id).addEventListener("click", act);
   on("render", () => start(false));
   on("replace", () => start(true));
-  on("replace-not", () => {
-    replacing = false;
-    lay();
-    byId("render").focus();
-  });
+  on("replace-not", keep);
   on("pause", () => order(state.status.render.state === "paused" ? "resume" : "pause"));
   on("stop", () => order("stop"));
   on("save", save);
@@ -38,7 +34,16 @@ async function start(overwrite) {
     if (!replacing) problem = error.message;
   }
   lay();
-  if (replacing) byId("replace").focus();
+  if (replacing) byId("replace-not").focus();
+}
+
+// Leaves the result that is there, if that was asked; says whether it was.
+export function keep() {
+  if (!replacing) return false;
+  replacing = false;
+  lay();
+  byId("render").focus();
+  return true;
 }
 
 async function order(name) {

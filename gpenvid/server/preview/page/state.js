@@ -89,6 +89,11 @@ export function unsaved() {
   return JSON.stringify(choices()) !== state.saved;
 }
 
+// Whether something was chosen here that would be lost.
+export function chosen() {
+  return state.given !== "" && JSON.stringify(choices()) !== (state.saved || state.given);
+}
+
 // The choices that the sidecar tells of, or those of a clip that has none.
 function choicesOf(clip) {
   const known = (look) => look && clip.models.some((m) => m.name === look.model && m.here) && { ...clip.look, ...look };
@@ -110,7 +115,7 @@ export function followSaved(clip) {
   const mine = JSON.stringify(choices());
   if (theirs === mine) update({ saved: theirs, elsewhere: false });
   if ([mine, state.saved, state.sent].includes(theirs)) return false;
-  if (mine === (state.saved || state.given)) applySaved(clip);
+  if (!chosen()) applySaved(clip);
   else update({ saved: theirs, elsewhere: true });
   return true;
 }
