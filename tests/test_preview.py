@@ -395,6 +395,31 @@ def test_a_sidecar_is_read_once_and_again_where_it_has_changed(
     assert (len(read), clip.tracks.tracks) == (2, [])
 
 
+def test_a_sidecar_that_was_not_there_when_the_clip_was_opened_is_not_replaced(
+    settings: RestoreSettings, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    clip = opened(make_clip([np.zeros((64, 64, 3), np.uint8)] * 3), settings)
+    write_sidecar(clip.tracks, tmp_path / "clip.tracks.json")
+    with pytest.raises(UsageError, match="has been changed by something else"):
+        clip.save(Look.of(settings), {})
+
+
+def test_a_clip_that_changes_while_it_is_analysed_is_not_complete(settings: RestoreSettings, make_clip: MakeClip) -> None:
+    clip = PreviewClip(source := make_clip([np.zeros((64, 64, 3), np.uint8)] * 3), settings)
+    os.utime(source)
+    with pytest.raises(InputError, match="has changed since it was opened"):
+        clip.analyse(Silent())
+    assert not clip.complete
+
+
+def test_a_clip_is_opened_though_another_name_for_its_sidecar_would_be_too_long(settings: RestoreSettings, make_clip: MakeClip) -> None:
+    clip = opened(make_clip([np.zeros((64, 64, 3), np.uint8)] * 3, f"{'n' * 236}.mkv"), settings)
+    clip.save(Look.of(settings), {})
+    write_sidecar(replace(clip.tracks, width=99), clip.sidecar)
+    with pytest.raises(InputError, match="start the preview with --tracks"):
+        opened(clip.source, settings).save(Look.of(settings), {})
+
+
 def test_a_preview_s_own_sidecar_of_an_earlier_clip_is_replaced(tiny_model: Path, tmp_path: Path) -> None:
     source = tmp_path / "clip.mp4"
     source.write_bytes((SAMPLES / "interview.mp4").read_bytes())

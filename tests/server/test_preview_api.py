@@ -220,12 +220,45 @@ def test_the_render_is_what_the_page_was_set_to(client: TestClient, session: Pre
     assert saved["preview"]["people"]["1"] == {"strength": 0.7, "included": False}
 
 
+def test_a_clip_that_was_replaced_is_neither_shown_nor_saved_nor_rendered(
+    client: TestClient, session: PreviewSession, tiny_model: Path
+) -> None:
+    page, clip, sidecar = choices(tiny_model), session.clip.source, session.clip.sidecar.read_bytes()
+    assert client.get("/api/frame/3").status_code == 200
+    shutil.copy(SAMPLES / "old_film.mp4", clip.with_name("other.mp4")).replace(clip)
+    asked = [client.get(f"/api/frame/{index}") for index in (3, 40)]
+    for answer in (*asked, client.post("/api/save", json=page), client.post("/api/render", json={"page": page})):
+        assert answer.status_code == 422
+        assert answer.json()["error"]["message"] == "interview.mp4: has changed since it was opened"
+        assert answer.json()["error"]["remedy"] == "start the preview again"
+    with pytest.raises(InputError, match="has changed since it was opened"):  # between the question and the answer
+        session.clip.frame(40)
+    assert session.clip.sidecar.read_bytes() == sidecar
+    assert session.render.status.state == "idle"
+
+
+def test_a_sidecar_that_something_else_has_changed_is_not_replaced(client: TestClient, session: PreviewSession, tiny_model: Path) -> None:
+    page, sidecar = choices(tiny_model), session.clip.sidecar
+    for _ in range(2):
+        assert client.post("/api/save", json=page).status_code == 200
+    sidecar.write_text(edited := sidecar.read_text().replace('"strength":1.0', '"strength":0.4'))
+    for answer in (client.post("/api/save", json=page), client.post("/api/render", json={"page": page})):
+        assert answer.status_code == 409
+        assert answer.json()["error"]["message"] == "interview.tracks.json: has been changed by something else"
+        assert "move that file away" in answer.json()["error"]["remedy"]
+    assert sidecar.read_text() == edited
+    assert session.render.status.state == "idle"
+    sidecar.rename(sidecar.with_name("edited.json"))
+    assert client.post("/api/save", json=page).status_code == 200
+
+
 def test_a_render_into_numbered_pictures_is_asked_about_before_it_replaces_some(
     session: PreviewSession, client: TestClient, tiny_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "stills").mkdir()
     session.output = session.target = tmp_path / "stills" / "f_%04d.png"
     assert not is_there(session.target)
+    assert not is_there(session.target.with_name("n" * 300))
     client.post("/api/render", json={"page": choices(tiny_model)})
     until(lambda: session.render.status.state == "done")
     status = session.status()

@@ -235,6 +235,45 @@ def test_what_one_window_saves_the_other_shows_or_tells_of(serve, page) -> None:
     assert other.locator("#elsewhere").is_hidden()
 
 
+def test_a_page_with_unsaved_choices_asks_before_it_is_left(serve, page) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    at_a_face(page, serve(SAMPLES / "old_film.mp4"))
+    page.reload()
+    page.wait_for_selector("#save:not([disabled])")
+    assert asked == []  # nothing was chosen
+    page.locator("#grain").fill("40")
+    page.reload()
+    assert asked == ["beforeunload"]
+    page.wait_for_selector("#save:not([disabled])")
+    page.locator("#grain").fill("30")
+    page.click("#save")
+    page.wait_for_selector("#save-state:text-is('choices saved')")
+    page.reload()
+    assert asked == ["beforeunload"]
+
+
+def test_what_something_else_has_changed_is_told_and_not_replaced(serve, page) -> None:
+    served = serve(SAMPLES / "old_film.mp4")
+    at_a_face(page, served)
+    sidecar = served.clip.with_name("old_film.tracks.json")
+    sidecar.write_text(edited := sidecar.read_text().replace('"strength":1.0', '"strength":0.4'))
+    for button in ("#save", "#copy", "#render"):
+        page.locator("#render-problem").evaluate("(line) => (line.textContent = '')")
+        page.locator("#grain").fill("40")
+        page.click(button)
+        page.wait_for_selector(
+            "#render-problem:has-text('old_film.tracks.json: has been changed by something else: start the preview again')"
+        )
+    shot(page, "edited-elsewhere")
+    assert sidecar.read_text() == edited
+    served.clip.write_bytes((SAMPLES / "interview.mp4").read_bytes())
+    page.locator("#canvas").click(position={"x": 5, "y": 5})
+    page.keyboard.press("End")
+    page.wait_for_selector("#notice-text:text-is('old_film.mp4: has changed since it was opened: start the preview again')")
+    shot(page, "replaced")
+
+
 def test_of_two_windows_the_one_whose_loop_was_displaced_says_so(serve, page) -> None:
     served = serve(SAMPLES / "interview.mp4")
     at_a_face(page, served)

@@ -57,6 +57,7 @@ class PreviewClip:
         # As every renderer wants it (see `Renderer`), and from the start: a render that ends gives back what it found.
         cv2.setNumThreads(1)
         self.source = source
+        self._opened = _state(source)
         self.settings = settings
         self._told = progress or Silent()
         self.reader = VideoReader(source, deinterlace=settings.deinterlace)
@@ -67,7 +68,8 @@ class PreviewClip:
         self._sidecars = [settings.tracks] if settings.tracks else self._lying_there()
         self.sidecar = self._sidecars.pop(0)
         self._known: tuple[object, Tracks | None] = (None, None)
-        if settings.tracks and settings.tracks.exists():
+        self._states: dict[Path, object] = {}  # of sidecars as they were read or written last
+        if settings.tracks and _state(settings.tracks):
             self._read_sidecar()
         self.saved = read_preview(self.sidecar)
         self._seeker = FrameSeeker(VideoReader(source, deinterlace=settings.deinterlace), self.index)
@@ -97,7 +99,7 @@ class PreviewClip:
             going: asked at every frame; when it says no, the analysis stops and stays incomplete.
 
         Raises:
-            InputError: the sidecar that was asked for is of another clip, or it or the file cannot be read.
+            InputError: the sidecar that was asked for is of another clip, or it or the file cannot be read, or the file has changed.
             WeightsError: the detector's file is missing.
         """
         tracks = self._from_sidecar(progress)
@@ -117,8 +119,18 @@ class PreviewClip:
             frames = self._read(progress, going)
             tracks = analyse_frames(frames, self.info.geometry, detector, progress, settings=guards, on_shot=self._publish)
         if tracks is not None and going():
+            self.check_source()
             self._publish(tracks)
             self.complete = True
+
+    def check_source(self) -> None:
+        """Make sure that the file is still the one that was opened: its frames would be shown and saved with another's tracks.
+
+        Raises:
+            InputError: it is not.
+        """
+        if _state(self.source) != self._opened:
+            raise InputError(f"{self.source}: has changed since it was opened", "start the preview again")
 
     def _read(self, progress: Progress, going: Callable[[], bool]) -> Iterator[Frame]:
         index = FrameIndex() if len(self.index) else self.index  # known already where a sidecar turned out to be of another clip
@@ -129,14 +141,14 @@ class PreviewClip:
     def _lying_there(self) -> list[Path]:
         """The sidecars that may be this clip's, the one written last first: by `gpenvid analyse`, or by a preview beside another clip's."""
         usual = self.source.with_name(f"{self.source.stem}.tracks.json")
-        found = [path for path in (usual, self._own) if path.exists()]
+        found = [path for path in (usual, self._own) if _state(path)]
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True) or [usual]
 
     def _from_sidecar(self, progress: Progress, frames: int | None = None) -> Tracks | None:
         """The tracks of the first sidecar that is of this clip; `frames` once it is known how many it has."""
-        if self.settings.tracks is not None and not self.sidecar.exists():
+        if self.settings.tracks is not None and not _state(self.sidecar):
             progress.note(f"{self.sidecar} is not there yet: the clip is analysed")
-        while self.sidecar.exists():
+        while _state(self.sidecar):
             tracks = self._read_sidecar()
             if (tracks.width, tracks.height) != self.info.display_size:
                 self._refuse(f"tells of a clip of another size than {self.source.name}", progress)
@@ -154,12 +166,13 @@ class PreviewClip:
 
     def _read_sidecar(self) -> Tracks:
         """The sidecar's tracks, read again where it has changed: that of a long film takes seconds."""
-        facts = self.sidecar.stat()
-        version = (self.sidecar, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        state = _state(self.sidecar)
+        version = (self.sidecar, state)
         known, tracks = self._known
         if tracks is None or known != version:
             tracks = read_sidecar(self.sidecar)
             self._known = version, tracks
+        self._states[self.sidecar] = state
         return tracks
 
     def _refuse(self, why: str, progress: Progress) -> None:
@@ -193,16 +206,17 @@ class PreviewClip:
 
         Raises:
             IndexError: if it has not been read yet, or there is none.
-            InputError: if the file gives it no more.
+            InputError: if the file gives it no more, or has changed.
         """
         with self._computing:
             held = self._decoded.get(index)
             if held is not None:
                 return held
-            for frame in self._seeker.frames_to(index):
-                if frame.index >= index - _KEPT_BEFORE:
-                    self._decoded.put(frame.index, frame)
-            return frame
+            near = [frame for frame in self._seeker.frames_to(index) if frame.index >= index - _KEPT_BEFORE]
+            self.check_source()
+            for frame in near:
+                self._decoded.put(frame.index, frame)
+            return near[-1]
 
     def look_at(self, index: int, look: Look) -> Look:
         """The look as a frame depends on it, with the strength of everyone in it and of nobody else.
@@ -255,18 +269,32 @@ class PreviewClip:
         """Write tracks, with the look's people, and what the page was set to into the sidecar.
 
         Raises:
-            UsageError: before the analysis is complete.
-            InputError: if it cannot be written.
+            UsageError: before the analysis is complete, or if something else has changed the sidecar meanwhile.
+            InputError: if it cannot be written, or the clip has changed.
         """
         if not self.complete:
             raise UsageError("the clip is still being analysed", "save when it is done")
+        self.check_source()
+        if _state(self.sidecar) not in (None, self._states.get(self.sidecar)):
+            remedy = "start the preview again to see how, or move that file away and try again to keep these choices"
+            raise UsageError(f"{self.sidecar}: has been changed by something else", remedy)
         tracks = look.tracks(self.tracks)
         try:
             write_sidecar(tracks, self.sidecar, preview)
         except InputError as error:
             raise InputError(error.message, "start the preview with --tracks, naming a file that can be written") from error
+        self._states[self.sidecar] = _state(self.sidecar)
         self._publish(tracks)
         self.saved = preview
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file, None where there is none or no file can be called that."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def message_of(error: Exception, source: Path) -> str:

@@ -174,7 +174,12 @@ class PreviewSession:
         return look
 
     def picture(self, wanted: Wanted, view: str, *, ahead: bool = False) -> Future[bytes]:
-        """A picture for a view, and those around it when there is time; `ahead`: one that is not looked at yet."""
+        """A picture for a view, and those around it when there is time; `ahead`: one that is not looked at yet.
+
+        Raises:
+            InputError: the clip has changed.
+        """
+        self.clip.check_source()
         made = self.desk.ask(wanted, lambda: self._make(wanted), view=view, rank=1 if ahead else 0)
         if view:
             # Windows that are closed, or look elsewhere by now, fall behind the one that moves.
@@ -267,8 +272,7 @@ class PreviewSession:
         """Write the sidecar, and let all windows know.
 
         Raises:
-            UsageError: the clip is still being analysed.
-            InputError: the sidecar cannot be written.
+            UsageError, InputError: see `PreviewClip.save`.
         """
         with self._saving:
             self._save(look, page)
@@ -284,8 +288,7 @@ class PreviewSession:
         """Save the sidecar and begin the render.
 
         Raises:
-            UsageError: it runs already, or the clip is still being analysed.
-            InputError: the sidecar cannot be written.
+            UsageError, InputError: it runs already, or see `PreviewClip.save`.
         """
         with self._saving:
             if self.render.status.busy:
