@@ -168,7 +168,7 @@ def named(path: str | Path, what: str = "an INPUT") -> Path:
         raise InputError(f"{what} with a name that no file can have: {str(path)!r}", "check how it was put together") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise InputError(f"{path}: {error.strerror}", "shorten it") from error
+            raise InputError(f"{path}: {error.strerror}", "name a shorter one") from error
     return Path(path)
 
 

@@ -96,7 +96,8 @@ def folder(tmp_path: Path) -> Path:
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.tga")
     for name in ("pipe.mp4", "pipe", "pipe.pth"):
         os.mkfifo(tmp_path / name)
-    shutil.copy(SAMPLES / "interview.mp4", tmp_path / f"{'n' * 236}.mp4")
+    for length in (236, 250):
+        shutil.copy(SAMPLES / "interview.mp4", tmp_path / f"{'n' * length}.mp4")
     return tmp_path
 
 
@@ -149,6 +150,7 @@ CASES = {
     "weights from a pipe": (["clip.mp4", "--model", "pipe.pth"], 3, "pipe.pth: is no file: write it to a file first"),
     "an embedding from a pipe": (["clip.mp4", "--identity", "pipe"], 3, "pipe: is no file: write it to a file first"),
     "a work folder whose name is too long": (["n" * 236 + ".mp4"], 3, "too long: name a shorter -o"),
+    "a result whose name is too long": (["n" * 250 + ".mp4"], 3, "_restored.mp4: File name too long: name a shorter one"),
     "no such embedding": (["clip.mp4", "--identity", "absent.onnx"], 4, "absent.onnx"),
     "no such weight file": (["clip.mp4", "--model", "absent.pth"], 4, "absent.pth"),
     "weights without their ending": (["clip.mp4", "--model", "./picture.png"], 2, "must end in .pth, .pt, .safetensors"),

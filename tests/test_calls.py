@@ -119,7 +119,7 @@ def test_an_output_without_a_name_is_not_the_current_folder(tmp_path: Path) -> N
         gpenvid.restore_many([tmp_path / "a.mp4", tmp_path / "b.mp4"], "")
 
 
-@pytest.mark.parametrize(("name", "says"), [("x" * 300 + ".mp4", "too long: shorten it"), ("a\0b.mp4", "no file can have")])
+@pytest.mark.parametrize(("name", "says"), [("x" * 300 + ".mp4", "too long: name a shorter one"), ("a\0b.mp4", "no file can have")])
 def test_a_name_that_no_file_can_have_is_refused(name: str, says: str, make_clip: Any) -> None:
     clip = make_clip([np.zeros((32, 32, 3), np.uint8)])
     calls = (gpenvid.restore, gpenvid.analyse, lambda n: gpenvid.restore(clip, n), lambda n: gpenvid.restore(clip, clip.parent / n))

@@ -12,7 +12,7 @@ from typing import Literal
 from gpenvid.errors import InputError, NoRoomError, UsageError
 from gpenvid.media.sequence import fits, folder_files, is_pattern, is_sequence, sequence_files
 from gpenvid.media.stills import is_still
-from gpenvid.settings import RestoreSettings, is_weight_file
+from gpenvid.settings import RestoreSettings, is_weight_file, named
 
 InputKind = Literal["video", "still", "folder", "sequence"]
 _SUFFIX = "_restored"
@@ -91,8 +91,9 @@ def check_output(item: Input, output: Path, *, overwrite: bool) -> None:
 
     Raises:
         UsageError: the output is the source, or exists and may not be replaced.
-        InputError: its folder does not exist or cannot be written to.
+        InputError: its name is too long, or its folder does not exist or cannot be written to.
     """
+    named(output, "an output")  # the name that an input's own makes may be too long
     if _is_one_of(output, item):
         raise UsageError(f"{output}: the output is the source", "name another -o; gpenvid never changes its source")
     if (output.exists() or output.is_symlink()) and not overwrite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable
@@ -205,7 +206,7 @@ def check_target(item: Input, output: Path) -> None:
 
 def is_there(output: Path) -> bool:
     """Whether a render would replace something: a file, or a numbered picture that fits a pattern."""
-    return output.exists() or (is_pattern(output) and bool(existing_numbers(output)))
+    return os.access(output, os.F_OK) or (is_pattern(output) and bool(existing_numbers(output)))
 
 
 def command_line(clip: PreviewClip, look: Look, output: Path | None) -> str:
