@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pickle
 import re
@@ -368,6 +369,19 @@ def test_an_interrupted_job_stops_soon_and_leaves_nothing_under_the_name(signal_
     assert "interrupted" in said
     assert "the same command continues" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals cannot be sent to a process there")
+def test_an_interrupt_after_the_result_has_its_name_keeps_the_report_and_says_what_is_true(
+    run: Callable[..., _Done], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpenvid.job.video.StabilityMeter.measure", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    done = run("restore", "clip.mp4", "--end", "0.2", "-o", "out.mp4", "--model", tiny_model, "--stability", "--report", "done.json")
+    assert done.returncode == 130
+    assert "interrupted; what is finished stays, and nothing unfinished has a result's name" in done.stderr
+    assert Path("out.mp4").exists()
+    report = json.loads(Path("done.json").read_text())
+    assert (report["frames"], report["stability"], len(report["warnings"])) == (5, [], 1)
 
 
 def test_an_mp4_whose_index_promises_more_frames_is_said_to_be_cut(settings: RestoreSettings, tmp_path: Path) -> None:

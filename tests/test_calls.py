@@ -18,6 +18,7 @@ from gpenvid.errors import BatchError, GpenvidError, InputError, StoppedError, U
 from gpenvid.job.progress import Silent
 from gpenvid.job.report import Report
 from gpenvid.job.stills import PicturesError
+from gpenvid.job.video import MeasuringStoppedError
 from gpenvid.restore.restorer import _crop_threads
 from gpenvid.settings import RestoreSettings
 
@@ -68,6 +69,7 @@ ERRORS = [
     *(kind("what is wrong", "what to do") for kind in (GpenvidError, UsageError, InputError, WeightsError, StoppedError)),
     BatchError([InputError("a"), WeightsError("b", "c")], 3),
     PicturesError([UsageError("a", "b")], Path("in"), 4, Report("in", "out")),
+    MeasuringStoppedError(StoppedError("a", "b"), Report("in", "out")),
 ]
 
 

@@ -7,7 +7,7 @@ from types import FrameType
 
 from gpenvid.errors import StoppedError
 
-STOPPED = StoppedError("interrupted; nothing was left under the result's name")
+STOPPED = StoppedError("interrupted; what is finished stays, and nothing unfinished has a result's name")
 
 TOLD_TO_STOP = Event()
 """Set once a signal came: what it raises may come back as an error of a library that was being loaded."""

@@ -18,7 +18,7 @@ from gpenvid.job.outputs import named_output, outputs_for
 from gpenvid.job.progress import Progress, Silent
 from gpenvid.job.report import Report, RestorerReport
 from gpenvid.job.stills import PicturesError, restore_pictures
-from gpenvid.job.video import restore_video
+from gpenvid.job.video import MeasuringStoppedError, restore_video
 from gpenvid.settings import RestoreSettings, named
 
 _MANY_PICTURES = 32  # from here on compiling an engine (a third of a second) is made up for by what it saves a face (10 ms and more)
@@ -109,10 +109,13 @@ def restore_many(
     waiting = iter(targets)
     for source, item in zip(paths, items, strict=True):
         start, shrunk = time.perf_counter(), restorer.report.shrunk
+        stopped: StoppedError | None = None
         try:
             if isinstance(item, GpenvidError):
                 raise item
             report = run(item, next(waiting))
+        except MeasuringStoppedError as error:
+            stopped, report = error, error.report
         except StoppedError:
             raise
         except PicturesError as error:
@@ -135,6 +138,8 @@ def restore_many(
         reports.append(report)
         if finished is not None:
             finished(report)
+        if stopped is not None:
+            raise stopped
     if errors:
         if len(items) == 1:
             raise errors[0]

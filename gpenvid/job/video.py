@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gpenvid import __version__
-from gpenvid.errors import UsageError
+from gpenvid.errors import StoppedError, UsageError
 from gpenvid.job.inputs import Input, also_read, check_output
 from gpenvid.job.models import Models
 from gpenvid.job.outputs import video_result
@@ -50,6 +50,21 @@ class VideoPlan:
     streams: StreamPlan
     warnings: list[str]
     space: int
+
+
+class MeasuringStoppedError(StoppedError):
+    """The user stopped the measuring; the result is complete.
+
+    Attributes:
+        report: of the result.
+    """
+
+    def __init__(self, stopped: StoppedError, report: Report) -> None:
+        super().__init__(stopped.message, stopped.remedy)
+        self.report = report
+
+    def __reduce__(self) -> tuple[type[StoppedError], tuple[object, ...]]:
+        return type(self), (StoppedError(self.message, self.remedy), self.report)
 
 
 def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> VideoPlan:
@@ -100,6 +115,7 @@ def restore_video(
 
     Raises:
         InputError, UsageError: see `plan_video`.
+        MeasuringStoppedError: the result has its name.
     """
     plan = plan_video(item, output, settings)
     report = Report(str(item.path), str(plan.output), notes=list(plan.streams.notes), warnings=list(plan.warnings))
@@ -116,11 +132,15 @@ def restore_video(
             report.warnings.append(told)
     if settings.stability:
         with report.timed("measure"):
-            progress.stage("measure", 0)
             meter = StabilityMeter(
                 done.tracks, models.restorer, models.template, blend_settings(settings), models.detector, models.embedder
             )
-            report.stability += meter.measure(frames_in(plan.reader.frames(), plan.keep))
+            try:
+                progress.stage("measure", 0)
+                report.stability += meter.measure(frames_in(plan.reader.frames(), plan.keep))
+            except StoppedError as stopped:
+                report.warnings.append("its steadiness was not measured: that was stopped")
+                raise MeasuringStoppedError(stopped, report) from stopped
     return report
 
 
