@@ -19,8 +19,8 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.cli import main
 from gpenvid.errors import BatchError, ExitCode, InputError, StoppedError, UsageError, WeightsError
+from gpenvid.job.inputs import work_folder
 from gpenvid.job.report import Report
-from gpenvid.job.work import work_folder
 from gpenvid.restore.restorer import Restorer
 
 
@@ -121,6 +121,15 @@ def test_two_results_of_one_name_are_refused_before_anything_is_done(beside: boo
     with pytest.raises(UsageError, match=r"d_restored\.mkv: both .*d\.mkv and .*d\.avi"):
         gpenvid.restore_many([folder / n for n in ("a.mp4", "d.mkv", "d.avi")], None if beside else folder / "out", settings)
     assert not list(folder.rglob("*_restored*"))
+
+
+def test_a_source_in_the_work_folder_of_another_is_refused_before_anything_is_done(folder: Path, settings: RestoreSettings) -> None:
+    inside = work_folder(folder / "a_restored.mp4") / "result.mp4"
+    inside.parent.mkdir()
+    shutil.copy(folder / "a.mp4", inside)
+    with pytest.raises(UsageError, match=r"result\.mp4: lies in .*a_restored\.mp4\.gpenvid"):
+        gpenvid.restore_many([folder / "a.mp4", inside], None, settings)
+    assert inside.exists()
 
 
 def test_results_that_only_look_alike_are_none(folder: Path, settings: RestoreSettings) -> None:

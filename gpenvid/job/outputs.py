@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpenvid.errors import GpenvidError, InputError, UsageError
-from gpenvid.job.inputs import Input, check_output, default_name, default_output
+from gpenvid.job.inputs import Input, check_output, default_name, default_output, keep_apart
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader
@@ -63,7 +63,8 @@ def outputs_for(items: list[Input], output: Path | None, *, several: bool) -> li
         several: whether more than one was named.
 
     Raises:
-        UsageError: several inputs and no folder to put them in, or two of them would get the same name.
+        UsageError: several inputs and no folder to put them in, or two of them would get the same name, or one lies where
+            another's work is done.
     """
     targets: list[Path | None]
     if output is None:
@@ -108,6 +109,7 @@ def _check_clashes(items: list[Input], targets: list[Path | None]) -> None:
         result = _result_of(item, target)
         if result is None:
             continue
+        keep_apart(result, [read.path for read in items])
         other = taken.setdefault(result, item)
         if other is not item:
             told = f"{result}: both {other.path} and {item.path} would go there (two inputs have the same name)"

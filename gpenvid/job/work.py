@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from gpenvid.errors import InputError, UsageError, WeightsError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.identity import Key, changes, concern_tracks
+from gpenvid.job.inputs import is_on_disk, work_folder
 from gpenvid.job.journal import Journal, decode_records
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
 from gpenvid.lock import FileLock
@@ -42,24 +42,6 @@ class SegmentRecord:
     digest: str
     faces: int
     skipped: dict[str, int]
-
-
-def work_folder(output: Path) -> Path:
-    """Where the work of an output lies: `OUT.gpenvid` beside it."""
-    return output.with_name(output.name + ".gpenvid")
-
-
-def keep_apart(output: Path, read: Iterable[Path]) -> None:
-    """Make sure that nothing a job reads lies in the work folder of its output, which is cleared without asking.
-
-    Raises:
-        UsageError: something does, under its own name or that of a link.
-    """
-    folder = work_folder(output)
-    for path in read if _is_there(folder) else ():
-        inside = (path.parent.resolve() / path.name, path.resolve())
-        if any(p.exists() and p.samefile(folder) for file in inside for p in file.parents):
-            raise UsageError(f"{path}: lies in {folder}, which is cleared for the work", "move it elsewhere, or name another -o")
 
 
 class Work:
@@ -194,7 +176,7 @@ def clean_up_after_success(output: Path) -> None:
     """
     path = work_folder(output)
     journal = path / "journal.jsonl"
-    if not (_is_there(journal) and (existing_numbers(output) if is_pattern(output) else output.is_file())):
+    if not (is_on_disk(journal) and (existing_numbers(output) if is_pattern(output) else output.is_file())):
         return
     try:
         lock = FileLock(path / "lock", output)
@@ -278,10 +260,6 @@ def _remove_if_empty(path: Path) -> None:
         path.rmdir()
     except OSError:
         return  # it holds something that is not ours, or the next process has it already
-
-
-def _is_there(path: Path) -> bool:
-    return os.access(path, os.F_OK)  # not `exists`, which raises where a name is too long
 
 
 def _sha256(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Literal
 
 from gpenvid.errors import GpenvidError, StoppedError, UsageError
 from gpenvid.job.frames import wants_pictures
-from gpenvid.job.inputs import Input, check_output, classify
+from gpenvid.job.inputs import Input, check_output, classify, is_on_disk
 from gpenvid.job.outputs import video_result
 from gpenvid.job.preview.clip import PreviewClip
 from gpenvid.job.preview.look import Look
@@ -206,7 +205,7 @@ def check_target(item: Input, output: Path) -> None:
 
 def is_there(output: Path) -> bool:
     """Whether a render would replace something: a file, or a numbered picture that fits a pattern."""
-    return os.access(output, os.F_OK) or (is_pattern(output) and bool(existing_numbers(output)))
+    return is_on_disk(output) or (is_pattern(output) and bool(existing_numbers(output)))
 
 
 def command_line(clip: PreviewClip, look: Look, output: Path | None) -> str:
