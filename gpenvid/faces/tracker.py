@@ -106,7 +106,8 @@ class Tracker:
             if len(self._window) > self.settings.reuse.window:
                 self._flush()
         self._position += 1
-        self._chroma = max(self._chroma, _mean_chroma(frame.rgb))
+        if self._chroma < _MONOCHROME:  # one frame with colour settles it
+            self._chroma = max(self._chroma, _mean_chroma(frame.rgb))
 
     def _flush(self) -> None:
         """Fill the window and keep its last frame as the first of the next."""
