@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from films import encode, portraits
@@ -12,8 +13,10 @@ from films import encode, portraits
 import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.errors import UsageError
+from gpenvid.media.alike import alike
 from gpenvid.media.audit import audit
 from gpenvid.media.encoder_choice import lost_later
+from gpenvid.media.frame import view_planes
 from gpenvid.media.reader import VideoReader
 
 LEVELS = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
@@ -49,6 +52,14 @@ def test_what_later_frames_carry_and_a_result_cannot_is_named(settings: RestoreS
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.ts", "out.mkv"]
 
 
+def test_what_only_frames_outside_the_part_carry_is_not_lost(settings: RestoreSettings, tmp_path: Path) -> None:
+    source = _film(tmp_path / "film.ts", [{}, {"params": "frame-packing=3"}, {}])
+    (marked,) = (float(f.pts * f.time_base) for f in VideoReader(source).frames() if "STEREO3D" in f.embedded)
+    gpenvid.restore(source, tmp_path / "before.mkv", replace(settings, strict=True, end=marked))
+    gpenvid.restore(source, tmp_path / "after.mkv", replace(settings, strict=True, start=marked + 5e-4))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_light_levels_that_begin_late_are_named_with_every_encoder(settings: RestoreSettings, tmp_path: Path) -> None:
     source = _film(tmp_path / "film.ts", [{}, {"params": LEVELS}], codec="libx265", pixel_format="yuv420p10le")
     report = gpenvid.restore(source, tmp_path / "out.mkv", settings)
@@ -80,6 +91,33 @@ def test_a_range_that_changes_becomes_the_first_and_is_named(
     for before, after in zip(frames[:5], frames[5:], strict=True):
         assert [abs(np.mean(a - b)) < 1 for a, b in zip(before, after, strict=True)] == [True] * 3
         assert max(np.abs(a - b).mean() for a, b in zip(before, after, strict=True)) < 2
+
+
+@pytest.mark.parametrize(("pixels", "most", "black", "white"), [("gray", 255, 16, 235), ("gray10le", 1023, 64, 940)])
+@pytest.mark.parametrize("full", [True, False], ids=["full first", "limited first"])
+def test_grey_of_another_range_becomes_the_first_s(pixels: str, most: int, black: int, white: int, full: bool, tmp_path: Path) -> None:
+    info = VideoReader(encode(tmp_path / "film.mkv", "ffv1", pixels, portraits(1), color_range=2 if full else 1)).info
+    ends = [(0, black), (most, white)] if full else [(black, 0), (white, most)]
+    codes = np.zeros((240, 320), np.uint8 if most == 255 else np.uint16)
+    codes[:120], codes[120:] = (there for _, there in ends)
+    picture = av.VideoFrame.from_ndarray(codes, pixels)
+    picture.color_range = 1 if full else 2
+    found = alike(picture, info)
+    assert found.recoloured
+    (plane,) = view_planes(found.picture, info.layout)
+    assert [int(plane[0, 0]), int(plane[-1, 0])] == [here for here, _ in ends]
+
+
+def test_limited_range_is_not_squeezed_where_only_the_size_changes(tmp_path: Path) -> None:
+    info = VideoReader(encode(tmp_path / "film.mkv", "ffv1", "yuv420p", portraits(1), color_range=1)).info
+    codes = np.full((720, 640), 128, np.uint8)
+    codes[:240], codes[240:480] = 16, 235
+    picture = av.VideoFrame.from_ndarray(codes, "yuvj420p")
+    picture.color_range = 1  # decoders keep the format where only the range changes
+    found = alike(picture, info)
+    assert (found.resized, found.recoloured) == (True, False)
+    luma = view_planes(found.picture, info.layout)[0]
+    assert [int(luma[0, 0]), int(luma[-1, 0])] == pytest.approx([16, 235], abs=1)
 
 
 def test_a_matrix_that_changes_becomes_the_first_and_a_transfer_is_named(settings: RestoreSettings, tmp_path: Path) -> None:

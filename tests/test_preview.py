@@ -407,6 +407,8 @@ def test_a_sidecar_that_was_not_there_when_the_clip_was_opened_is_not_replaced(
 def test_a_clip_that_changes_while_it_is_analysed_is_not_complete(settings: RestoreSettings, make_clip: MakeClip) -> None:
     clip = PreviewClip(source := make_clip([np.zeros((64, 64, 3), np.uint8)] * 3), settings)
     os.utime(source)
+    clip.check_source()  # touched only
+    source.write_bytes(source.read_bytes()[:-1] + b"?")
     with pytest.raises(InputError, match="has changed since it was opened"):
         clip.analyse(Silent())
     assert not clip.complete

@@ -153,7 +153,7 @@ def test_the_last_picture_stands_as_long_as_in_the_source_and_no_longer_than_the
     assert [f.outcome for f in found.findings if f.what == "last picture"] == ["same"]
 
 
-@pytest.mark.parametrize(("before", "length"), [(2, 9), (1, 9), (7, 9), (0, 2)])  # the longest as in MP4 where pictures are reordered
+@pytest.mark.parametrize(("before", "length"), [(2, 9), (1, 9), (7, 9), (0, 2), (9, 2)])  # 7 as in MP4 where pictures are reordered
 def test_the_last_picture_is_believed_where_the_one_before_lasts_long_enough(before: int, length: int) -> None:
     assert stands([(4, before), (6, 9), (2, 2)], Fraction(1, 25), TimeRange(), usual=2) == length
 
@@ -161,6 +161,14 @@ def test_the_last_picture_is_believed_where_the_one_before_lasts_long_enough(bef
 def test_a_clock_that_starts_late_makes_no_film_longer(make_clip, tmp_path: Path) -> None:
     path = make_clip(moving_portrait(4), pts=[1_080_000_000 + 40 * i for i in range(4)], time_base=Fraction(1, 1000))
     assert VideoReader(path).info.frame_count == 4
+
+
+def test_only_ffmpeg_counts_a_matroska_film_from_zero_on(make_clip) -> None:
+    path = make_clip(moving_portrait(6), pts=[200 + 40 * i for i in range(6)], time_base=Fraction(1, 1000))
+    assert VideoReader(path).info.duration == pytest.approx(0.24, abs=0.01)
+    # mkvmerge states how long the pictures last; that they begin late was no part of it.
+    path.write_bytes(path.read_bytes().replace(b"Lavf", b"mkvm"))
+    assert VideoReader(path).info.duration == pytest.approx(0.44, abs=0.01)
 
 
 def test_sound_whose_times_fall_back_is_moved_and_passes(settings: RestoreSettings, tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def cut_crop(image: Image, to_crop: Affine, size: int, origin: tuple[int, int] =
         image: (H, W, 3) float32.
         to_crop: the map from image pixels to crop pixels.
         size: side of the crop.
-        origin: x, y of the image in the picture that it is a part of. With `source_bounds` in it, any part gives the same crop.
+        origin: x, y of the image in the picture that it is a part of. With `source_bounds` in it, any part gives the same crop,
+            unless most of the face lies outside of the picture.
 
     Returns:
         (size, size, 3) float32; beyond the image its border is mirrored.

@@ -48,6 +48,16 @@ def fingerprint(source: Path) -> str:
     Raises:
         InputError: if it cannot be read.
     """
+    content = sampled(source)
+    return f"{content}, {source.stat().st_mtime_ns} ns"
+
+
+def sampled(source: Path) -> str:
+    """Size and sampled content of a file, as text.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
     try:
         facts = source.stat()
         digest = hashlib.sha256()
@@ -57,7 +67,7 @@ def fingerprint(source: Path) -> str:
                 digest.update(file.read(_BLOCK))
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})", "check the path; run the same command again") from error
-    return f"{facts.st_size} bytes, {facts.st_mtime_ns} ns, {digest.hexdigest()}"
+    return f"{facts.st_size} bytes, {digest.hexdigest()}"
 
 
 def job_key(source: Path, settings: RestoreSettings, detector: str, restorer: Restorer, encoder: str) -> Key:

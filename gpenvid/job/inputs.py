@@ -99,7 +99,8 @@ def keep_apart(output: Path, read: Iterable[Path]) -> None:
     """
     folder = work_folder(output)
     for path in read if is_on_disk(folder) else ():
-        inside = (path.parent.resolve() / path.name, path.resolve())
+        # Not `resolve`: it raises at links that lead to themselves.
+        inside = (Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path)))
         if any(p.exists() and p.samefile(folder) for file in inside for p in file.parents):
             raise UsageError(f"{path}: lies in {folder}, which is cleared for the work", "move it elsewhere, or name another -o")
 

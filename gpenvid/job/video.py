@@ -83,8 +83,8 @@ def plan_video(item: Input, output: Path | None, settings: RestoreSettings) -> V
     check_output(item, output, overwrite=settings.overwrite)
     request = EncoderRequest(settings.codec, settings.crf, settings.preset)
     encoder, lost = choose_encoder(request, info, container, deinterlaced=settings.deinterlace)
-    reader.losses, reader.strict = lost_later(encoder.encoder, info), settings.strict
     keep = chosen_range(reader, settings)
+    reader.losses, reader.strict, reader.losing = lost_later(encoder.encoder, info), settings.strict, keep
     streams = plan_part(item.path, plan_streams(item.path, info, container), container, keep)
     warnings += lost + streams.dropped
     if info.layout.alpha and not layout_of(encoder.pixel_format).alpha:

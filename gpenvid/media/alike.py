@@ -38,11 +38,14 @@ def alike(picture: VideoFrame, info: VideoInfo) -> Alike:
     full, matrix = spans_all_codes(picture), info.color.resolved_matrix(info.geometry.height)
     stated = int(picture.colorspace) if luma_weights(int(picture.colorspace)) else matrix
     coloured = layout.model != "rgb" and not picture.format.is_rgb
-    recoloured = coloured and (full != info.color.is_full_range or luma_weights(stated) != luma_weights(matrix))
-    if recoloured and not full and name.startswith("yuvj"):
-        _widen(picture)
-        full = True
-    if resized or reformatted or recoloured:
+    grey = layout.model == "gray" and name.startswith(("gray", "ya", "mono"))
+    recoloured = coloured and (full != info.color.is_full_range or (not grey and luma_weights(stated) != luma_weights(matrix)))
+    scaled = resized or reformatted or recoloured
+    # FFmpeg's scaler takes yuvj formats for full whatever they state, and grey of any range for the same.
+    if scaled and ((name.startswith("yuvj") and not full) or (grey and recoloured)):
+        full = not full
+        _stretch(picture, full=full)
+    if scaled:
         picture = picture.reformat(
             *size,
             layout.name,
@@ -57,10 +60,13 @@ def alike(picture: VideoFrame, info: VideoInfo) -> Alike:
     return Alike(picture, resized, reformatted, recoloured)
 
 
-def _widen(picture: VideoFrame) -> None:
-    """Spread limited range over all codes, in place: FFmpeg's scaler takes yuvj formats for full whatever they state."""
+def _stretch(picture: VideoFrame, *, full: bool) -> None:
+    """Bring a picture's codes to full or limited range from the other one, in place; alpha has no range."""
     picture.make_writable()
-    for index, plane in enumerate(view_planes(picture, layout_of(picture.format.name))):
-        (low, span), (start, whole) = (scale(8, full) for scale in [chroma_scale if index else luma_scale] for full in (False, True))
-        table = np.rint(np.clip((np.arange(256) - low) / span * whole + start, 0, 255)).astype(np.uint8)
+    layout = layout_of(picture.format.name)
+    most = 2**layout.bits - 1
+    for index, plane in enumerate(view_planes(picture, layout)[: layout.colour_planes]):
+        scale = chroma_scale if index else luma_scale
+        (low, span), (start, whole) = scale(layout.bits, not full), scale(layout.bits, full)
+        table = np.rint(np.clip((np.arange(most + 1) - low) / span * whole + start, 0, most)).astype(plane.dtype)
         plane[:] = table[plane]

@@ -16,7 +16,8 @@ def stands(stated: Iterable[tuple[int, int]], base: Fraction, keep: TimeRange, *
     """How long the last picture of a part stands, in units of `base`.
 
     Durations are trusted if that of the picture before the last one reaches about to the last one: some Matroska files state a tick
-    for all. It may reach further: MP4 gives the time at the end to the picture that is decoded last, which often is not the last one.
+    for all. It may reach further, as MP4 gives the time at the end to the picture that is decoded last, which often is not the last
+    one; but not where all state the same.
 
     Args:
         stated: when the pictures of the part come and how long they last, in units of `base`, in any order.
@@ -25,6 +26,6 @@ def stands(stated: Iterable[tuple[int, int]], base: Fraction, keep: TimeRange, *
         usual: how long it is taken to stand where its source does not say, or states what is not to be trusted.
     """
     (last, duration), *before = heapq.nlargest(2, stated)
-    trusted = all(2 * lasts >= last - moment for moment, lasts in before)
+    trusted = all(last - moment <= 2 * lasts and (lasts != duration or 2 * lasts <= 3 * (last - moment)) for moment, lasts in before)
     longest = round(_LONGEST / base) if keep.end is None else max(1, round(keep.end / base) - last)
     return min((duration if trusted else 0) or usual, longest)

@@ -197,6 +197,11 @@ def spans_all_codes(picture: VideoFrame) -> bool:
     return stated == FULL or (not stated and picture.format.name.startswith(("yuvj", "gray", "ya", "mono")))
 
 
+def _is_of_ffmpeg(container: InputContainer) -> bool:
+    tags = {key.lower(): value for key, value in container.metadata.items()}
+    return tags.get("encoder", "").startswith("Lavf")
+
+
 def describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
     """Put together what the container says and what the first decoded frame shows.
 
@@ -225,8 +230,8 @@ def describe(path: Path, container: InputContainer, stream: VideoStream, first: 
         float(stream.duration * time_base) if stream.duration else _tagged_duration(stream) or (container.duration or 0) / av.time_base
     )
     begin = float((stream.start_time or 0) * time_base)
-    if "matroska" in container.format.name and 0 < begin < duration:
-        duration -= begin  # there most programs count it from zero on
+    if "matroska" in container.format.name and 0 < begin < duration and _is_of_ffmpeg(container):
+        duration -= begin  # FFmpeg counts it from zero on, mkvmerge from the first picture
     rate = stream.average_rate or stream.guessed_rate
     if rate and rate * time_base >= 1:
         rate = stream.guessed_rate or rate  # some demuxers (DV) count ticks for frames

@@ -28,6 +28,7 @@ from gpenvid.media.probe import (
     packets_of,
 )
 from gpenvid.media.side_data import side_data_of
+from gpenvid.media.time_range import TimeRange
 from gpenvid.media.timeline import LeadingTimeline, may_jump
 
 _MOST_UNTIMED = 32  # pictures without a time that may come before the first that has one; more are a stream without any
@@ -117,6 +118,7 @@ class VideoReader:
         deinterlace: turn each interlaced frame into one progressive frame (bwdif).
         losses: FFmpeg's names of what a result cannot carry of what frames carry beside their samples, each with a sentence.
         strict: reading ends with an error at the first frame that carries such.
+        losing: the part of the film that goes into the result.
 
     Raises:
         InputError: no such file, unknown format, no video stream, or not one frame that decodes.
@@ -126,6 +128,7 @@ class VideoReader:
     deinterlace: bool = False
     losses: Mapping[str, str] = dataclass_field(default_factory=dict)
     strict: bool = False
+    losing: TimeRange = dataclass_field(default_factory=TimeRange)
     faults: ReadFaults = dataclass_field(default_factory=ReadFaults)
 
     def __post_init__(self) -> None:
@@ -176,7 +179,8 @@ class VideoReader:
                 shown = int(picture.color_primaries), int(picture.color_trc)
                 light = light or shown
                 self.faults.relit += shown != light
-                self._count_losses(picture)
+                if self.losses and self.losing.holds(pts * info.time_base):
+                    self._count_losses(picture)
                 frame = self._frame(index, pts, picture, fields_of)
                 lasts = max(step, frame.duration)
                 if ends is not None and ends > pts:
@@ -195,13 +199,14 @@ class VideoReader:
             if promised - found > max(2, promised // 50) and not edited:
                 self.faults.missing = promised - found
             elif last is not None and not (promised or self.faults.truncated):
-                missing = info.duration - (max(last, last - first) + lasts) * float(info.time_base)
+                reached = last - first if "matroska" in container.format.name else max(last, last - first)
+                missing = info.duration - (reached + lasts) * float(info.time_base)
                 self.faults.short = missing if missing > max(1, info.duration / 50) else 0
             if "matroska" in container.format.name:
                 self.faults.truncated |= is_cut(self.path)
 
     def _count_losses(self, picture: VideoFrame) -> None:
-        told = {self.losses[kind.name] for kind in side_data_of(picture) if kind.name in self.losses} if self.losses else set[str]()
+        told = {self.losses[kind.name] for kind in side_data_of(picture) if kind.name in self.losses}
         self.faults.lost.update(told)
         if told and self.strict:
             raise UsageError(f"{self.path}: {min(told)}", "choose another output or leave out --strict")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
@@ -14,7 +13,7 @@ from av.video.stream import VideoStream
 
 from gpenvid.media.containers import CONTAINERS, MATROSKA, Container, supported_codecs
 from gpenvid.media.languages import three_letters
-from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input, packets_of
+from gpenvid.media.probe import VideoInfo, is_attached_picture, open_input
 
 # Written by the muxer itself, or about the file's own bytes.
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -174,10 +173,9 @@ def _are_chapters(stream: Stream, file: InputContainer) -> bool:
     chapters, codec = file.chapters(), stream.codec_context
     if "mov" not in file.format.name or not chapters or stream.frames != len(chapters) or codec is None or codec.codec_tag != "text":
         return False
-    try:
-        begins = [p.pts * p.time_base for p in packets_of(file, [stream]) if p.size and p.pts is not None]
-    except (av.error.FFmpegError, OSError):
-        return False
+    # Its packets lie all over the file, which may be long.
+    tick = stream.time_base or Fraction(1, 1000)
+    begins = [entry.timestamp * tick for entry in stream.index_entries if entry.size]
     return [round(1000 * b) for b in begins] == [round(1000 * c["start"] * (c["time_base"] or Fraction(1, 1000))) for c in chapters]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -111,6 +111,7 @@ class Restorer:
             if self.size < _ALONE:
                 self._pool = _crop_threads(self.batch)
         else:
+            _compute_exactly()
             self._network = RecordedForward(network.to(device).fold(DTYPES[dtype]))
             self.batch = batch or max(1, 16 * 512 * 512 // self.size**2)
 
@@ -174,7 +175,8 @@ class Restorer:
             raise
 
     def _run(self, crops: Sequence[Crop], check: Callable[[], None]) -> list[Crop]:
-        with torch.inference_mode(), _on_gpu(self.device) if self.device.type == "cuda" else nullcontext():
+        # Pinned memory and recordings belong to the GPU that is the current one.
+        with torch.inference_mode(), torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             return self._forward(crops, check)
 
     def _forward(self, crops: Sequence[Crop], check: Callable[[], None]) -> list[Crop]:
@@ -197,16 +199,12 @@ class Restorer:
         return list(y.numpy())
 
 
-@contextmanager
-def _on_gpu(device: torch.device) -> Iterator[None]:
-    """Make a GPU the one that pinned memory and recordings belong to, and compute float32 in float32: convolutions would take TF32."""
-    before = torch.backends.cudnn.allow_tf32
-    with torch.cuda.device(device):
+def _compute_exactly() -> None:
+    """Let convolutions in float32 be computed in float32 on GPUs, in the whole process: TF32 keeps ten bits."""
+    if hasattr(torch.backends.cudnn, "conv"):  # not read first: that fails where a program has used both of PyTorch's ways to say it
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+    else:
         torch.backends.cudnn.allow_tf32 = False
-        try:
-            yield
-        finally:
-            torch.backends.cudnn.allow_tf32 = before
 
 
 def load_restorer(

@@ -18,6 +18,7 @@ from gpenvid.errors import GpenvidError, InputError, UsageError
 from gpenvid.faces.align import Template
 from gpenvid.faces.tracks import Track, Tracks
 from gpenvid.job.analyse import analyse_frames, tracker_settings
+from gpenvid.job.identity import sampled
 from gpenvid.job.inputs import classify
 from gpenvid.job.models import open_detector, open_embedder, open_restorer
 from gpenvid.job.people import best_frame, face_picture
@@ -57,7 +58,7 @@ class PreviewClip:
         # As every renderer wants it (see `Renderer`), and from the start: a render that ends gives back what it found.
         cv2.setNumThreads(1)
         self.source = source
-        self._opened = _state(source)
+        self._opened, self._content = _state(source), sampled(source)
         self.settings = settings
         self._told = progress or Silent()
         self.reader = VideoReader(source, deinterlace=settings.deinterlace)
@@ -129,8 +130,12 @@ class PreviewClip:
         Raises:
             InputError: it is not.
         """
-        if _state(self.source) != self._opened:
+        state = _state(self.source)
+        if state == self._opened:
+            return
+        if state is None or sampled(self.source) != self._content:
             raise InputError(f"{self.source}: has changed since it was opened", "start the preview again")
+        self._opened = state  # touched, or on a network drive that numbers its files anew
 
     def _read(self, progress: Progress, going: Callable[[], bool]) -> Iterator[Frame]:
         index = FrameIndex() if len(self.index) else self.index  # known already where a sidecar turned out to be of another clip
