@@ -19,8 +19,8 @@ import gpenvid
 from gpenvid import RestoreSettings
 from gpenvid.cli import main
 from gpenvid.errors import BatchError, ExitCode, InputError, StoppedError, UsageError, WeightsError
-from gpenvid.job.inputs import work_folder
 from gpenvid.job.report import Report
+from gpenvid.job.work_folder import work_folder
 from gpenvid.restore.restorer import Restorer
 
 

@@ -26,10 +26,11 @@ from gpenvid.faces.shots import Shot
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.frames import restore_to_pictures
 from gpenvid.job.identity import job_key
-from gpenvid.job.inputs import classify, work_folder
+from gpenvid.job.inputs import classify
 from gpenvid.job.parts import cut_segments
 from gpenvid.job.sidecar import write_sidecar
 from gpenvid.job.video import restore_video
+from gpenvid.job.work_folder import work_folder
 from gpenvid.lock import FileLock
 from gpenvid.media.audit import audit
 from gpenvid.media.check import Written, check_result

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from gpenvid.errors import UsageError, naming
-from gpenvid.job.inputs import Input, also_read, check_output, keep_apart
+from gpenvid.job.inputs import Input, also_read, check_output
 from gpenvid.job.models import Models
 from gpenvid.job.parts import chosen_range
 from gpenvid.job.progress import Progress
 from gpenvid.job.rendered import Rendered, frames_to_write, rendered
 from gpenvid.job.report import Report
 from gpenvid.job.work import clean_up_after_success, is_half_named
+from gpenvid.job.work_folder import keep_apart
 from gpenvid.media.pictures import encode_pictures
 from gpenvid.media.probe import VideoInfo, open_input
 from gpenvid.media.reader import VideoReader

@@ -86,25 +86,6 @@ def _as_called(item: Input) -> Path:
     return item.path.resolve() if item.path.name in ("", "..") else item.path
 
 
-def work_folder(output: Path) -> Path:
-    """Where the work of an output lies: `OUT.gpenvid` beside it."""
-    return output.with_name(output.name + ".gpenvid")
-
-
-def keep_apart(output: Path, read: Iterable[Path]) -> None:
-    """Make sure that nothing a job reads lies in the work folder of its output, which is cleared without asking.
-
-    Raises:
-        UsageError: something does, under its own name or that of a link.
-    """
-    folder = work_folder(output)
-    for path in read if is_on_disk(folder) else ():
-        # Not `resolve`: it raises at links that lead to themselves.
-        inside = (Path(os.path.realpath(path.parent), path.name), Path(os.path.realpath(path)))
-        if any(p.exists() and p.samefile(folder) for file in inside for p in file.parents):
-            raise UsageError(f"{path}: lies in {folder}, which is cleared for the work", "move it elsewhere, or name another -o")
-
-
 def is_on_disk(path: Path) -> bool:
     """Whether there is such a file or folder; a name that is too long, at which `exists` raises, is nobody's."""
     return os.access(path, os.F_OK)

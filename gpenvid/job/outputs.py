@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpenvid.errors import GpenvidError, InputError, UsageError
-from gpenvid.job.inputs import Input, check_output, default_name, default_output, keep_apart
+from gpenvid.job.inputs import Input, check_output, default_name, default_output
+from gpenvid.job.work_folder import keep_apart
 from gpenvid.media.containers import Container, container_for_output, container_for_source
 from gpenvid.media.probe import VideoInfo
 from gpenvid.media.reader import VideoReader

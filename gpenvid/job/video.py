@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpenvid import __version__
 from gpenvid.errors import StoppedError, UsageError
-from gpenvid.job.inputs import Input, also_read, check_output, keep_apart
+from gpenvid.job.inputs import Input, also_read, check_output
 from gpenvid.job.models import Models
 from gpenvid.job.outputs import video_result
 from gpenvid.job.parts import chosen_range, frames_in
@@ -18,6 +18,7 @@ from gpenvid.job.rendered import Rendered, frames_to_write, rendered
 from gpenvid.job.report import Report
 from gpenvid.job.stability import StabilityMeter
 from gpenvid.job.work import clean_up_after_success
+from gpenvid.job.work_folder import keep_apart
 from gpenvid.media.assemble import assemble, rehearse
 from gpenvid.media.check import Written, check_result
 from gpenvid.media.containers import Container

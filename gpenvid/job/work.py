@@ -12,9 +12,10 @@ from pathlib import Path
 from gpenvid.errors import InputError, UsageError, WeightsError
 from gpenvid.faces.tracks import Tracks
 from gpenvid.job.identity import Key, changes, concern_tracks
-from gpenvid.job.inputs import is_on_disk, work_folder
+from gpenvid.job.inputs import is_on_disk
 from gpenvid.job.journal import Journal, decode_records
 from gpenvid.job.sidecar import read_sidecar, write_sidecar
+from gpenvid.job.work_folder import work_folder
 from gpenvid.lock import FileLock
 from gpenvid.media.segments import is_complete, sync
 from gpenvid.media.sequence import existing_numbers, is_pattern

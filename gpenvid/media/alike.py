@@ -38,7 +38,7 @@ def alike(picture: VideoFrame, info: VideoInfo) -> Alike:
     full, matrix = spans_all_codes(picture), info.color.resolved_matrix(info.geometry.height)
     stated = int(picture.colorspace) if luma_weights(int(picture.colorspace)) else matrix
     coloured = layout.model != "rgb" and not picture.format.is_rgb
-    grey = layout.model == "gray" and name.startswith(("gray", "ya", "mono"))
+    grey = layout.model == "gray" and name.startswith("gray")
     recoloured = coloured and (full != info.color.is_full_range or (not grey and luma_weights(stated) != luma_weights(matrix)))
     scaled = resized or reformatted or recoloured
     # FFmpeg's scaler takes yuvj formats for full whatever they state, and grey of any range for the same.

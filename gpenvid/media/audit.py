@@ -161,10 +161,9 @@ def _compare_embedded(result: Audit, before: _VideoFacts, after: _VideoFacts) ->
         result.compare("frames with closed captions", old[CAPTIONS], new[CAPTIONS])
     # Light levels that come with the first frame are compared by value.
     never = NEVER_CARRIED | ({} if before.info.mastering else dict.fromkeys(LIGHT_LEVELS, "HDR10 light levels"))
-    for told, lost in {
-        told: f"{old[kind]} frames have it, and {new[kind]} here" for kind, told in never.items() if new[kind] < old[kind]
-    }.items():
-        result.note(told.removeprefix("the "), f"{lost}: encoders do not write it")
+    lost = {told: kind for kind, told in never.items() if new[kind] < old[kind]}
+    for told, kind in lost.items():
+        result.note(told.removeprefix("the "), f"{old[kind]} frames have it, and {new[kind]} here: encoders do not write it")
 
 
 def _compare_fields(result: Audit, old: Counter[FieldOrder], new: Counter[FieldOrder]) -> None:

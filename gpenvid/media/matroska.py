@@ -1,4 +1,4 @@
-"""The shape of pixels, written into a finished Matroska or WebM file; and whether a file is all there.
+"""The shape of pixels, written into a finished Matroska or WebM file.
 
 PyAV hands a muxer no sample aspect ratio, and Matroska keeps it in a track header of its own. H.264 and H.265 state it in
 their packets as well; FFV1, VP9 and AV1 do not, and anamorphic film would be shown in the wrong shape. The bytes are changed
@@ -8,32 +8,20 @@ in place: the track's name is written longer than it is, and what that leaves ov
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from gpenvid.errors import InputError
+from gpenvid.media.ebml import SEGMENT, Element, elements
 
 ROOM = " " * 24
 """To be put behind the name (the tag `title`) of the first track before the file is written."""
 
-_SEGMENT, _TRACKS, _TRACK = 0x18538067, 0x1654AE6B, 0xAE
+_TRACKS, _TRACK = 0x1654AE6B, 0xAE
 _NAME, _VIDEO, _VOID, _CRC = 0x536E, 0xE0, 0xEC, 0xBF
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 _RATIO = 3  # DisplayUnit: width and height are a ratio, not pixels
-_HEAD = 1 << 16  # bytes in which the segment must begin
 _BEGINNING = 1 << 24  # bytes in which the tracks must have come; before them stands only an index of sections
-
-
-@dataclass(frozen=True)
-class _Element:
-    """An EBML element: its number, and where it and its content lie."""
-
-    number: int
-    start: int
-    content: int
-    end: int
 
 
 def state_pixel_shape(path: Path, width: int, height: int, aspect: Fraction, title: str) -> None:
@@ -50,28 +38,17 @@ def state_pixel_shape(path: Path, width: int, height: int, aspect: Fraction, tit
     with path.open("r+b") as file:
         data = bytearray(file.read(_BEGINNING))
         try:
-            segment = next(e for e in _elements(data, 0, len(data)) if e.number == _SEGMENT)
-            tracks = next(e for e in _elements(data, segment.content, len(data)) if e.number == _TRACKS)
-            track = next(e for e in _elements(data, tracks.content, tracks.end) if e.number == _TRACK)
+            segment = next(e for e in elements(data, 0, len(data)) if e.number == SEGMENT)
+            tracks = next(e for e in elements(data, segment.content, len(data)) if e.number == _TRACKS)
+            track = next(e for e in elements(data, tracks.content, tracks.end) if e.number == _TRACK)
             data[track.content : track.end] = _new_track(data, track, _shape(width, height, aspect), title)
         except (StopIteration, ValueError) as error:
             raise InputError(f"{path}: the pixel shape cannot be written into it", "choose a .mov or .mp4 output, and report it") from error
-        first = next(_elements(data, tracks.content, tracks.end))
+        first = next(elements(data, tracks.content, tracks.end))
         if first.number == _CRC:
             data[first.content : first.end] = zlib.crc32(data[first.end : tracks.end]).to_bytes(4, "little")
         file.seek(tracks.start)
         file.write(data[tracks.start : tracks.end])
-
-
-def is_cut(path: Path) -> bool:
-    """Whether a file ends before it says it does. Recordings that were never finished do not say."""
-    with path.open("rb") as file:
-        data = file.read(_HEAD)
-    try:
-        segment = next(e for e in _elements(data, 0, len(data)) if e.number == _SEGMENT)
-    except (StopIteration, IndexError):
-        return False
-    return segment.end > path.stat().st_size
 
 
 def _shape(width: int, height: int, aspect: Fraction) -> bytes:
@@ -83,12 +60,12 @@ def _shape(width: int, height: int, aspect: Fraction) -> bytes:
     return shape + _number(_DISPLAY_UNIT, _RATIO)
 
 
-def _new_track(data: bytes | bytearray, track: _Element, shape: bytes, title: str) -> bytes:
+def _new_track(data: bytes | bytearray, track: Element, shape: bytes, title: str) -> bytes:
     """The content of a track entry with the shape in it, as long as it was."""
     parts, video = b"", b""
-    for element in _elements(data, track.content, track.end):
+    for element in elements(data, track.content, track.end):
         if element.number == _VIDEO:
-            inner = _elements(data, element.content, element.end)
+            inner = elements(data, element.content, element.end)
             kept = [e for e in inner if e.number not in (_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT, _VOID)]
             video = _wrapped(_VIDEO, b"".join(bytes(data[e.start : e.end]) for e in kept) + shape)
         elif element.number not in (_NAME, _VOID):
@@ -100,21 +77,6 @@ def _new_track(data: bytes | bytearray, track: _Element, shape: bytes, title: st
     if left < 2 or left > 120:
         raise ValueError("no room for the shape")
     return parts + bytes([_VOID, 0x80 | left - 2]) + bytes(left - 2)
-
-
-def _elements(data: bytes | bytearray, position: int, end: int) -> Iterator[_Element]:
-    """The elements between two places, as far as they are whole; the last may go beyond the data, as a segment does."""
-    while position < end:
-        start = position
-        length = 9 - data[position].bit_length()
-        number = int.from_bytes(data[position : position + length])
-        position += length
-        width = 9 - data[position].bit_length()
-        size = int.from_bytes(data[position : position + width]) & (1 << 7 * width) - 1
-        position += width
-        unknown = size == (1 << 7 * width) - 1
-        yield _Element(number, start, position, end if unknown else position + size)
-        position = end if unknown else position + size
 
 
 def _wrapped(number: int, content: bytes) -> bytes:

@@ -24,9 +24,7 @@ def state_languages(path: Path, languages: Sequence[str]) -> None:
         languages: of the first tracks, in the file's order, in three letters; empty for none.
     """
     with path.open("r+b") as file:
-        movie = next(place for kind, place in _boxes(file, (0, path.stat().st_size)) if kind == b"moov")
-        tracks = [place for kind, place in _boxes(file, movie) if kind == b"trak"]
-        for language, track in zip(languages, tracks, strict=False):
+        for language, track in zip(languages, _tracks(file)[1], strict=False):
             media = dict(_boxes(file, track))[b"mdia"]
             begin, _ = dict(_boxes(file, media))[b"mdhd"]
             file.seek(begin)
@@ -45,8 +43,7 @@ def state_chapters(path: Path) -> None:
             behind the samples, which do not move then.
     """
     with path.open("r+b") as file:
-        movie = next(place for kind, place in _boxes(file, (0, path.stat().st_size)) if kind == b"moov")
-        tracks = [place for kind, place in _boxes(file, movie) if kind == b"trak"]
+        movie, tracks = _tracks(file)
         texts = [track for track in tracks if _handler(file, track) == b"text"]
         references = dict(_boxes(file, tracks[0])).get(b"tref")
         if not texts or references is None or b"chap" in dict(_boxes(file, references)):
@@ -63,6 +60,12 @@ def state_chapters(path: Path) -> None:
         for begin, end in (movie, tracks[0], references):
             file.seek(begin - 8)
             file.write(struct.pack(">I", end - begin + 8 + len(added)))
+
+
+def _tracks(file: BinaryIO) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """Where what is said of the film lies, and what is said of each track."""
+    movie = next(place for kind, place in _boxes(file, (0, file.seek(0, 2))) if kind == b"moov")
+    return movie, [place for kind, place in _boxes(file, movie) if kind == b"trak"]
 
 
 def _handler(file: BinaryIO, track: tuple[int, int]) -> bytes:

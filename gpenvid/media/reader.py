@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from gpenvid.errors import InputError, UsageError
 from gpenvid.media.alike import alike
 from gpenvid.media.deinterlace import Deinterlacer, FieldReader
+from gpenvid.media.ebml import is_cut
 from gpenvid.media.frame import Frame
-from gpenvid.media.matroska import is_cut
 from gpenvid.media.misnamed import is_picture_format, single_picture
 from gpenvid.media.probe import (
     VideoInfo,
@@ -159,6 +159,7 @@ class VideoReader:
         least = ceil(Fraction(1, 1000) / info.time_base)
         with open_input(self.path) as container:
             stream = main_video_stream(container, self.path)
+            matroska = "matroska" in container.format.name
             ends = (stream.start_time or 0) + stream.duration if "mp4" in container.format.name and stream.duration else None
             decoded = self._decode(container, stream, self.faults)
             if self.deinterlace:
@@ -199,10 +200,10 @@ class VideoReader:
             if promised - found > max(2, promised // 50) and not edited:
                 self.faults.missing = promised - found
             elif last is not None and not (promised or self.faults.truncated):
-                reached = last - first if "matroska" in container.format.name else max(last, last - first)
+                reached = last - first if matroska else max(last, last - first)
                 missing = info.duration - (reached + lasts) * float(info.time_base)
                 self.faults.short = missing if missing > max(1, info.duration / 50) else 0
-            if "matroska" in container.format.name:
+            if matroska:
                 self.faults.truncated |= is_cut(self.path)
 
     def _count_losses(self, picture: VideoFrame) -> None:

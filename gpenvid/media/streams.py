@@ -171,7 +171,7 @@ def _place(stream: Stream, file: InputContainer, container: Container, plan: Str
 def _are_chapters(stream: Stream, file: InputContainer) -> bool:
     """Whether a QuickTime track's texts begin where the chapters do, one for each: FFmpeg writes a timecode's reference over theirs."""
     chapters, codec = file.chapters(), stream.codec_context
-    if "mov" not in file.format.name or not chapters or stream.frames != len(chapters) or codec is None or codec.codec_tag != "text":
+    if not _has_one_for_each_chapter(stream, file) or codec is None or codec.codec_tag != "text":
         return False
     # Its packets lie all over the file, which may be long.
     tick = stream.time_base or Fraction(1, 1000)
@@ -179,9 +179,13 @@ def _are_chapters(stream: Stream, file: InputContainer) -> bool:
     return [round(1000 * b) for b in begins] == [round(1000 * c["start"] * (c["time_base"] or Fraction(1, 1000))) for c in chapters]
 
 
+def _has_one_for_each_chapter(stream: Stream, file: InputContainer) -> bool:
+    return "mov" in file.format.name and 0 < stream.frames == len(file.chapters())
+
+
 def _place_data(stream: Stream, file: InputContainer, container: Container, plan: StreamPlan) -> None:
     timecode = stream.metadata.get("timecode")
-    if "mov" in file.format.name and file.chapters() and stream.frames == len(file.chapters()) and not timecode:
+    if _has_one_for_each_chapter(stream, file) and not timecode:
         return  # QuickTime's chapter track: chapters are written as chapters
     if timecode and container.is_quicktime:
         return  # written anew from the video stream's tag

@@ -195,12 +195,11 @@ class FusedGenerator:
     def __call__(self, x: Tensor, check: Callable[[], None] = lambda: None) -> Tensor:
         """Restore crops; `check` is called between layers, and what it raises ends the work."""
         # Copied, not made contiguous: the strides of one crop may be called contiguous in both orders, and a convolution take the other.
-        crops = (torch.empty_like(one, memory_format=torch.channels_last).copy_(one) for one in torch.split(x, 1))
+        crops = (torch.empty_like(one, dtype=self.dtype, memory_format=torch.channels_last).copy_(one) for one in torch.split(x, 1))
         return torch.cat([self._restore(crop, check) for crop in crops])
 
     def _restore(self, x: Tensor, check: Callable[[], None]) -> Tensor:
         features: list[Tensor] = []
-        x = x.to(self.dtype)
         for stage in self._encoder:
             x = stage(x)
             features.insert(0, x)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from stopping import command_for, packets
 
-from gpenvid.job.inputs import work_folder
+from gpenvid.job.work_folder import work_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = ["sudo", "-n"] if hasattr(os, "geteuid") and os.geteuid() else []  # as machines for continuous integration let everybody

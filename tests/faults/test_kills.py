@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from stopping import command_for, killed_after, packets
 
-from gpenvid.job.inputs import work_folder
+from gpenvid.job.work_folder import work_folder
 from gpenvid.media.audit import audit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")]

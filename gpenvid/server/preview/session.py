@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from gpenvid.errors import GpenvidError, InputError, StoppedError, UsageError
-from gpenvid.job.inputs import also_read, keep_apart
+from gpenvid.job.inputs import also_read
 from gpenvid.job.preview.clip import PreviewClip, message_of
 from gpenvid.job.preview.desk import Desk, SupersededError
 from gpenvid.job.preview.look import Look
@@ -24,6 +24,7 @@ from gpenvid.job.preview.models import offered_models
 from gpenvid.job.preview.pictures import PictureFormat, display_picture, encode_picture
 from gpenvid.job.preview.rendering import RenderJob, command_line, default_output
 from gpenvid.job.progress import Progress
+from gpenvid.job.work_folder import keep_apart
 
 _AHEAD, _BEHIND = 24, 8  # frames computed around the cursor
 _PLAYED = 6  # loops kept for the windows that play them: browsers open no more connections
