@@ -9,7 +9,10 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -45,91 +48,84 @@ print("after", flush=True)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_takes_a_free_port_and_stops_when_asked(kind: signal.Signals) -> None:
-    process = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+@contextmanager
+def _running(before: str = "") -> Iterator[tuple[subprocess.Popen[str], IO[str], str]]:
+    """The server above in a process of its own, what it writes, and its address; it must end well, and within a minute."""
+    process = subprocess.Popen([sys.executable, "-c", before + _SERVER], stdout=subprocess.PIPE, text=True)
     limit = threading.Timer(60, process.kill)
     limit.start()
     assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    assert address.startswith("http://127.0.0.1:")
-    assert urllib.request.urlopen(address, timeout=10).read() == b"here"
-    process.send_signal(kind)
-    assert process.stdout.read().split() == ["stopping", "closed", "after"]
+    yield process, process.stdout, process.stdout.readline().strip()
     assert process.wait() == 0
     limit.cancel()
+
+
+def _place(address: str) -> tuple[str, int]:
+    return "127.0.0.1", int(address.rsplit(":", 1)[1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_takes_a_free_port_and_stops_when_asked(kind: signal.Signals) -> None:
+    with _running() as (process, said, address):
+        assert address.startswith("http://127.0.0.1:")
+        assert urllib.request.urlopen(address, timeout=10).read() == b"here"
+        process.send_signal(kind)
+        assert said.read().split() == ["stopping", "closed", "after"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 def test_a_second_interrupt_ends_open_requests_and_still_the_app_in_good_order() -> None:
-    process = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
-    limit = threading.Timer(60, process.kill)
-    limit.start()
-    assert process.stdout is not None
-    place = ("127.0.0.1", int(process.stdout.readline().rsplit(":", 1)[1]))
-    with socket.create_connection(place, timeout=10) as open_request:
+    with _running() as (process, said, address), socket.create_connection(_place(address), timeout=10) as open_request:
         open_request.sendall(b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         for told in ("slow", "stopping"):
-            assert process.stdout.readline().strip() == told
+            assert said.readline().strip() == told
             process.send_signal(signal.SIGINT)
-        assert process.stdout.read().split() == ["stopping", "closed", "after"]
-    assert process.wait() == 0
-    limit.cancel()
+        assert said.read().split() == ["stopping", "closed", "after"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 def test_connections_that_bring_no_request_are_closed_and_leave_room_for_those_that_do() -> None:
     limits = "import gpenvid.server.connections as c; c.HEAD_SECONDS, c.MOST = 0.5, 20\n"
-    process = subprocess.Popen([sys.executable, "-c", limits + _SERVER], stdout=subprocess.PIPE, text=True)
-    limit = threading.Timer(60, process.kill)
-    limit.start()
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    place = ("127.0.0.1", int(address.rsplit(":", 1)[1]))
-    idle = []
-    for number in range(40):
-        idle.append(socket.create_connection(place, timeout=10))
-        idle[-1].sendall(b"GET / HTTP/1.1\r\nHost: 127" if number % 2 else b"")
-    for connection in idle:
-        try:
-            assert connection.recv(100) == b""
-        except ConnectionResetError:
-            continue
-    assert urllib.request.urlopen(address, timeout=10).read() == b"here"
-    with socket.create_connection(place, timeout=10) as slow:
-        for part in (b"GET / HTTP/1.1\r\n", b"Host: 127.0.0.1\r\n", b"\r\n"):
-            slow.sendall(part)
-            time.sleep(0.1)
-        assert slow.recv(100).startswith(b"HTTP/1.1 200")
-    process.terminate()
-    assert process.wait() == 0
-    limit.cancel()
+    with _running(limits) as (process, _said, address):
+        idle = []
+        for number in range(40):
+            idle.append(socket.create_connection(_place(address), timeout=10))
+            idle[-1].sendall(b"GET / HTTP/1.1\r\nHost: 127" if number % 2 else b"")
+        for connection in idle:
+            try:
+                assert connection.recv(100) == b""
+            except ConnectionResetError:
+                continue
+        assert urllib.request.urlopen(address, timeout=10).read() == b"here"
+        with socket.create_connection(_place(address), timeout=10) as slow:
+            for part in (b"GET / HTTP/1.1\r\n", b"Host: 127.0.0.1\r\n", b"\r\n"):
+                slow.sendall(part)
+                time.sleep(0.1)
+            assert slow.recv(100).startswith(b"HTTP/1.1 200")
+        process.terminate()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 def test_what_is_left_of_a_request_that_is_answered_has_its_time_to_come() -> None:
     soon = "import gpenvid.server.connections as c; c.HEAD_SECONDS = 0.7\n"
-    process = subprocess.Popen([sys.executable, "-c", soon + _SERVER], stdout=subprocess.PIPE, text=True)
-    limit = threading.Timer(60, process.kill)
-    limit.start()
-    assert process.stdout is not None
-    place = ("127.0.0.1", int(process.stdout.readline().rsplit(":", 1)[1]))
-    request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
-    with socket.create_connection(place, timeout=10) as kept, socket.create_connection(place, timeout=10) as lasting:
-        for connection, size in ((kept, 3), (lasting, 10**6)):
-            connection.sendall(request % size)
-            told = b""
-            while not told.endswith(b"0\r\n\r\n"):
-                told += connection.recv(1000)
-        # A body that comes late is passed over, and the connection is good for another request.
-        kept.sendall(b"bye" + request % 0)
-        assert kept.recv(100).startswith(b"HTTP/1.1 200")
-        lasting.sendall(b"x")
-        assert lasting.recv(100) == b""
-    process.terminate()
-    assert process.wait() == 0
-    limit.cancel()
+    with _running(soon) as (process, _said, address):
+        request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
+        with (
+            socket.create_connection(_place(address), timeout=10) as kept,
+            socket.create_connection(_place(address), timeout=10) as lasting,
+        ):
+            for connection, size in ((kept, 3), (lasting, 10**6)):
+                connection.sendall(request % size)
+                told = b""
+                while not told.endswith(b"0\r\n\r\n"):
+                    told += connection.recv(1000)
+            # A body that comes late is passed over, and the connection is good for another request.
+            kept.sendall(b"bye" + request % 0)
+            assert kept.recv(100).startswith(b"HTTP/1.1 200")
+            lasting.sendall(b"x")
+            assert lasting.recv(100) == b""
+        process.terminate()
 
 
 def test_a_taken_port_is_said_in_one_line() -> None:
